@@ -1,0 +1,10 @@
+// Package disk is the only room that writes files (log files go through the log's own rotation). It keeps the data
+// folder: a [Store] opens it beneath an os.Root, so that no name that is given to it leads outside, and writes every
+// file whole or not at all: a temporary file, fsync, rename, fsync of the folder.
+//
+// The package knows neither what is in the files nor who wants them.
+//
+// A disk is an unreliable remote service: any call may block for as long as the disk does. Call a Store at start, or
+// from a worker of its own; never from a media path, and never with a lock held. A Store has no state but the open
+// folder; its methods may be called from any goroutine, and from several processes on one folder.
+package disk
