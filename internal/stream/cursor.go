@@ -1,0 +1,118 @@
+package stream
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// cursor is a reader's position in a ring. One goroutine may use it; its counters may be read by any.
+type cursor[T any] struct {
+	ring    *ring[T]
+	next    uint64        // number of the next item to take
+	live    uint64        // head when the reader joined: what is before it is backlog that it may take late
+	needKey bool          // skip until a key item
+	nudge   chan struct{} // makes wait return without an item; nil: nobody can
+
+	window time.Time // start of the minute in which recent jumps are counted
+	recent int
+	failed error         // ErrTooSlow, for good
+	skips  atomic.Uint64 // jumps in all
+	missed atomic.Uint64 // items that were jumped over
+}
+
+// join places the cursor on the newest key item, or makes it wait for the next.
+func (c *cursor[T]) join() {
+	r := c.ring
+	c.live = r.head.Load()
+	if key := r.key.Load(); key > r.tail.Load() {
+		c.next = key - 1
+		return
+	}
+	c.next, c.needKey = c.live, true
+}
+
+// peek returns the next item, or nil when there is none yet. It holds the whole policy for readers that cannot keep up:
+// one whose item is gone, or who is more than MaxLag behind while a newer key item exists, jumps forward to
+// the newest key item (or waits for the next); after MaxSkips jumps within a minute it gets ErrTooSlow. The flag tells
+// of a jump since the last item.
+func (c *cursor[T]) peek() (it *item[T], jumped bool, err error) {
+	r := c.ring
+	for {
+		if c.failed != nil {
+			return nil, jumped, c.failed
+		}
+		if c.needKey {
+			head := r.head.Load() // before key, lest a key item that is appended in between be passed over
+			if key := r.key.Load(); key > c.next {
+				c.next, c.needKey = key-1, false
+			} else {
+				c.next = head
+			}
+		}
+		if c.next == r.head.Load() {
+			return nil, jumped, nil
+		}
+		it = r.at(c.next)
+		if it != nil && !c.late(it) {
+			return it, jumped, nil
+		}
+		jumped = true
+		c.jump()
+	}
+}
+
+func (c *cursor[T]) late(it *item[T]) bool {
+	return c.next >= c.live && c.ring.key.Load() > c.next+1 && time.Since(it.at) > c.ring.opt.MaxLag
+}
+
+func (c *cursor[T]) jump() {
+	r, from := c.ring, c.next
+	head := r.head.Load() // before key, as in peek
+	if key := r.key.Load(); key > r.tail.Load() && key > from+1 {
+		c.next = key - 1
+	} else {
+		c.next, c.needKey = head, true
+	}
+	c.live = c.next
+	c.skips.Add(1)
+	c.missed.Add(c.next - from)
+	now := time.Now()
+	if now.Sub(c.window) > time.Minute {
+		c.window, c.recent = now, 0
+	}
+	if c.recent++; c.recent > r.opt.MaxSkips {
+		c.failed = ErrTooSlow
+	}
+}
+
+// wait blocks until an item is there, and returns it like peek. It returns the ring's end cause after the last item, the
+// context's cause when that ends, and nothing at all when it was nudged.
+func (c *cursor[T]) wait(ctx context.Context) (*item[T], bool, error) {
+	jumped := false
+	for {
+		it, j, err := c.peek()
+		jumped = jumped || j
+		if it != nil || err != nil {
+			return it, jumped, err
+		}
+		ended, wake := c.ring.ended.Load(), c.ring.waiter()
+		if it, j, err = c.peek(); it != nil || err != nil { // appended before we asked to be woken
+			return it, jumped || j, err
+		}
+		jumped = jumped || j
+		if ended != nil {
+			return nil, jumped, *ended
+		}
+		if c.ring.ended.Load() != nil {
+			continue // ended meanwhile: look once more for last items
+		}
+		select {
+		case <-wake:
+		case <-c.nudge:
+			return nil, jumped, nil
+		case <-ctx.Done():
+			return nil, jumped, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package stream
+
+import (
+	"errors"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+)
+
+// Publisher is the write end of a stream. One goroutine uses it.
+type Publisher struct {
+	stream  *Stream
+	epoch   uint64
+	wrote   bool // a unit
+	started bool // a video key unit
+	waiting uint64
+}
+
+// Epoch is the publisher's fencing token: it grows with every publisher of the stream.
+func (p *Publisher) Epoch() uint64 { return p.epoch }
+
+// Stream is the stream that the publisher writes to.
+func (p *Publisher) Stream() *Stream { return p.stream }
+
+// Skipped counts the video units that came before the first key unit and were dropped.
+func (p *Publisher) Skipped() uint64 { return p.waiting }
+
+// Declare says which kinds of tracks the publisher has announced, so that the stream need not guess when it is complete.
+func (p *Publisher) Declare(video, audio bool) {
+	p.stream.mu.Lock()
+	defer p.stream.mu.Unlock()
+	if p.epoch == p.stream.epoch {
+		p.stream.declared = declaration{known: true, video: video, audio: audio}
+	}
+}
+
+// Write appends a unit and muxes it into the active shares. It takes the unit over and restamps it onto the stream's
+// clock. It never waits for a reader. Video before the first key unit is dropped. It fails with ErrFenced when
+// another publisher owns the stream, and with the stream's end cause when that has ended.
+func (p *Publisher) Write(u *av.AccessUnit) error {
+	s, now := p.stream, time.Now()
+	if u.Track == nil || len(u.Data) == 0 {
+		return errors.New("stream: unit without track or data")
+	}
+	if err := s.write(p, u, now); err != nil {
+		return err
+	}
+	s.units.flush()
+	for _, sh := range *s.active.Load() {
+		sh.ring.flush()
+	}
+	return nil
+}
+
+// write does the part of Write that needs the lock.
+func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := p.check(); err != nil {
+		return err
+	}
+	if !p.admit(u) {
+		return nil
+	}
+	if !p.wrote {
+		p.wrote = true
+		s.tracks.Store(&[]*av.Track{}) // the tracks of the publisher before are gone
+		s.first, s.complete = now, false
+	}
+	if err := s.setTrack(u.Track); err != nil {
+		return err
+	}
+	s.time.place(u)
+	it := item[*av.AccessUnit]{value: u, tracks: s.Tracks(), dts: u.DTS, at: now, size: u.Size(), key: s.isKey(u)}
+	s.units.append(it)
+	s.count(u, it.size, now)
+	s.writeShares(&it)
+	s.checkReady(now)
+	return nil
+}
+
+// check refuses a publisher that is not the owner, and all when the stream has ended. Under mu.
+func (p *Publisher) check() error {
+	if p.epoch != p.stream.epoch {
+		return ErrFenced
+	}
+	return p.stream.Ended()
+}
+
+// admit drops the video that no decoder can use: what comes before the publisher's first key unit. Under mu.
+func (p *Publisher) admit(u *av.AccessUnit) bool {
+	if p.started || u.Track.Kind() != av.Video {
+		return true
+	}
+	if !u.Key {
+		p.waiting++
+		return false
+	}
+	p.started = true
+	return true
+}
+
+// isKey says whether a reader may start at u: at a key unit of the first video track, or anywhere when there is no video,
+// nor any announced that may still come. Under mu.
+func (s *Stream) isKey(u *av.AccessUnit) bool {
+	for _, t := range s.Tracks() {
+		if t.Kind() == av.Video {
+			return u.Key && u.Track.ID == t.ID
+		}
+	}
+	return !s.declared.video || s.complete
+}

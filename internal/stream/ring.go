@@ -1,0 +1,117 @@
+package stream
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+)
+
+// item is one entry of a ring. It is immutable.
+type item[T any] struct {
+	value  T
+	seq    uint64
+	tracks []*av.Track   // of the stream as of this item
+	dts    time.Duration // media time
+	at     time.Time     // when it was appended
+	size   int           // bytes that it counts for
+	key    bool          // a reader may start here
+}
+
+// ring is a bounded log with one writer and any number of readers, which take no lock. Sequence numbers count from 0;
+// the ring holds those in [tail, head). The writer overwrites; readers notice by the number in the item.
+type ring[T any] struct {
+	opt   Options
+	slots []atomic.Pointer[item[T]]
+	head  atomic.Uint64
+	tail  atomic.Uint64
+	key   atomic.Uint64 // sequence number of the newest key item plus 1; 0: none yet
+	bytes int64         // the writer's
+	ended atomic.Pointer[error]
+
+	mu   sync.Mutex
+	wake chan struct{} // closed by flush; nil while nobody waits
+}
+
+func newRing[T any](o Options) *ring[T] {
+	n := 1 << bits.Len(uint(max(o.Units, 2)-1))
+	return &ring[T]{opt: o, slots: make([]atomic.Pointer[item[T]], n)}
+}
+
+func (r *ring[T]) slot(seq uint64) *atomic.Pointer[item[T]] {
+	return &r.slots[seq&uint64(len(r.slots)-1)]
+}
+
+// at returns the item with the given number, or nil if the ring does not hold it (any more).
+func (r *ring[T]) at(seq uint64) *item[T] {
+	if it := r.slot(seq).Load(); it != nil && it.seq == seq {
+		return it
+	}
+	return nil
+}
+
+// append adds an item. Readers see it at once but those that wait are only woken by flush. Writer only.
+func (r *ring[T]) append(it item[T]) {
+	it.seq = r.head.Load()
+	if it.seq-r.tail.Load() == uint64(len(r.slots)) {
+		r.evict()
+	}
+	r.slot(it.seq).Store(&it)
+	if it.key {
+		r.key.Store(it.seq + 1)
+	}
+	r.head.Store(it.seq + 1)
+	r.bytes += int64(it.size)
+	r.trim(it.seq, it.dts)
+}
+
+// trim forgets what is beyond the bounds, and what neither a newcomer nor a reader that is a little late can want:
+// items before the newest key item that are older than Keep.
+func (r *ring[T]) trim(newest uint64, now time.Duration) {
+	for tail := r.tail.Load(); tail < newest; tail++ {
+		age := now - r.at(tail).dts
+		surplus := r.bytes > r.opt.Bytes || age > r.opt.Age
+		wanted := age <= r.opt.Keep || r.key.Load() == tail+1 // young, or where a newcomer starts
+		if wanted && !surplus {
+			return
+		}
+		r.evict()
+	}
+}
+
+func (r *ring[T]) evict() {
+	tail := r.tail.Load()
+	r.bytes -= int64(r.at(tail).size)
+	r.tail.Store(tail + 1)
+	r.slot(tail).Store(nil)
+}
+
+// flush wakes the readers that wait.
+func (r *ring[T]) flush() {
+	r.mu.Lock()
+	ch := r.wake
+	r.wake = nil
+	r.mu.Unlock()
+	if ch != nil {
+		close(ch)
+	}
+}
+
+// end makes readers that have taken everything return cause. Later calls do nothing.
+func (r *ring[T]) end(cause error) {
+	if r.ended.CompareAndSwap(nil, &cause) {
+		r.flush()
+	}
+}
+
+// waiter returns a channel that the next flush closes. Look at head and ended after the call, before waiting.
+func (r *ring[T]) waiter() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wake == nil {
+		r.wake = make(chan struct{})
+	}
+	return r.wake
+}

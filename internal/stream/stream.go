@@ -1,0 +1,172 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+)
+
+// How long a stream waits, from its first unit, for a track that the publisher has announced but not sent, or for a
+// second kind of track when the publisher has announced nothing, before it counts as ready.
+const (
+	declaredWait   = 2 * time.Second
+	undeclaredWait = time.Second
+)
+
+// Stream is one live publication: its tracks, its ring of units, its shares. It outlives its publisher when another
+// takes over. All methods are safe for concurrent use and none waits, except WaitReady.
+type Stream struct {
+	opt   Options
+	units *ring[*av.AccessUnit]
+
+	mu       sync.Mutex // guards what follows; memory only, a leaf
+	epoch    uint64
+	time     timeline
+	shares   map[any]*Share
+	declared declaration
+	first    time.Time // when the publisher's first unit came
+	complete bool      // the publisher's tracks are known, or have been waited for long enough
+
+	active atomic.Pointer[[]*Share]    // the shares, for the writer
+	tracks atomic.Pointer[[]*av.Track] // sorted by ID; replaced, never changed
+	ready  chan struct{}
+	stats  atomic.Pointer[map[int]*trackStats] // by track ID; replaced, never changed
+	total  meter
+}
+
+type declaration struct{ known, video, audio bool }
+
+// New returns a stream without a publisher.
+func New(o Options) *Stream {
+	o = o.withDefaults()
+	s := &Stream{opt: o, units: newRing[*av.AccessUnit](o), shares: map[any]*Share{}, ready: make(chan struct{})}
+	s.active.Store(&[]*Share{})
+	s.tracks.Store(&[]*av.Track{})
+	s.stats.Store(&map[int]*trackStats{})
+	return s
+}
+
+// Tracks returns the current tracks, sorted by ID. The slice is shared: do not change it.
+func (s *Stream) Tracks() []*av.Track { return *s.tracks.Load() }
+
+// End ends the stream: readers get what the rings still hold, then cause, which is io.EOF if nil. The publisher's next
+// write fails.
+func (s *Stream) End(cause error) {
+	if cause == nil {
+		cause = io.EOF
+	}
+	s.mu.Lock()
+	s.units.ended.CompareAndSwap(nil, &cause) // from here on nobody can write, nor get a viewer that would miss the end
+	shares := *s.active.Load()
+	s.mu.Unlock()
+	s.units.flush()
+	for _, sh := range shares {
+		sh.ring.end(cause)
+	}
+}
+
+// Ended returns the cause with which the stream ended, or nil.
+func (s *Stream) Ended() error {
+	if cause := s.units.ended.Load(); cause != nil {
+		return *cause
+	}
+	return nil
+}
+
+// Ready says whether the tracks are known: each that was announced has come, or has been waited for long enough.
+func (s *Stream) Ready() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// WaitReady waits until the stream is ready. It returns the end's cause if the stream ends first, and the context's cause
+// when that ends.
+func (s *Stream) WaitReady(ctx context.Context) error {
+	for {
+		wake := s.units.waiter()
+		if s.Ready() {
+			return nil
+		}
+		if err := s.Ended(); err != nil {
+			return err
+		}
+		select {
+		case <-s.ready:
+			return nil
+		case <-wake: // a unit, or the end
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Publish makes the caller the stream's publisher; the one before is fenced.
+func (s *Stream) Publish() *Publisher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	s.time.restart()
+	s.declared = declaration{}
+	return &Publisher{stream: s, epoch: s.epoch}
+}
+
+// NewReader returns a reader that starts at the newest key unit.
+func (s *Stream) NewReader() *Reader {
+	r := &Reader{cursor: cursor[*av.AccessUnit]{ring: s.units}}
+	r.join()
+	return r
+}
+
+// setTrack notes a unit's track, in place of the one with the same ID. Under mu.
+func (s *Stream) setTrack(t *av.Track) error {
+	old := *s.tracks.Load()
+	i, found := slices.BinarySearchFunc(old, t.ID, func(t *av.Track, id int) int { return t.ID - id })
+	if found && old[i] == t {
+		return nil
+	}
+	tracks := slices.Clone(old)
+	switch {
+	case found:
+		tracks[i] = t
+	case len(old) == av.MaxTracks:
+		return fmt.Errorf("stream: more than %d tracks", av.MaxTracks)
+	default:
+		tracks = slices.Insert(tracks, i, t)
+	}
+	s.tracks.Store(&tracks)
+	return nil
+}
+
+// has says whether a track of the kind is known.
+func (s *Stream) has(k av.Kind) bool {
+	return slices.ContainsFunc(*s.tracks.Load(), func(t *av.Track) bool { return t.Kind() == k })
+}
+
+// checkReady notes when the publisher's tracks are complete; the first time makes the stream ready. Under mu.
+func (s *Stream) checkReady(now time.Time) {
+	if s.complete {
+		return
+	}
+	video, audio, wait := true, true, undeclaredWait
+	if s.declared.known {
+		video, audio, wait = s.declared.video, s.declared.audio, declaredWait
+	}
+	missing := video && !s.has(av.Video) || audio && !s.has(av.Audio)
+	if missing && now.Sub(s.first) < wait {
+		return
+	}
+	s.complete = true
+	if !s.Ready() {
+		close(s.ready)
+	}
+}

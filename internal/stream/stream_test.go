@@ -1,0 +1,315 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/sim"
+)
+
+func TestFencedPublisher(t *testing.T) {
+	s := New(Options{})
+	p1, e1 := s.Publish(), h264(25)
+	write(t, p1, e1.Take(5)...)
+	p2 := s.Publish()
+	if err := p1.Write(e1.Next()); !errors.Is(err, ErrFenced) {
+		t.Errorf("%v, want ErrFenced", err)
+	}
+	if p2.Epoch() <= p1.Epoch() {
+		t.Errorf("epochs %d, %d", p1.Epoch(), p2.Epoch())
+	}
+	p1.Declare(true, true) // of no effect
+	if s.declared.known {
+		t.Error("a fenced publisher declared tracks")
+	}
+	if n := len(held(t, s)); n != 5 {
+		t.Errorf("%d units", n)
+	}
+}
+
+// Viewers stay over a change of publishers. Time goes on, tracks change in order, the first picture is a key.
+func TestSpliceOfPublishers(t *testing.T) {
+	s := New(Options{Keep: time.Hour})
+	p1, e1 := s.Publish(), av264(25)
+	write(t, p1, e1.Next())
+	r, c := s.NewReader(), sim.Checker{}
+	v, pl := watch(t, s, &recorder{})
+	write(t, p1, e1.Take(50)...)
+	drain(t, r, &c)
+	pl.drain(v)
+
+	p2 := s.Publish()
+	e2 := sim.New(sim.Options{Video: av.H265, Audio: av.Opus, Origin: 1, Start: time.Hour})
+	e2.Next() // the key is lost: pictures up to the next are dropped
+	write(t, p2, e2.Take(100)...)
+	c.PerTrack, pl.check.PerTrack = true, true
+	units := drain(t, r, &c)
+	pl.drain(v)
+	if p2.Skipped() != 24 {
+		t.Errorf("%d pictures skipped", p2.Skipped())
+	}
+	if len(units) != 76 || len(pl.units) != 51+76 || pl.heads != 1 {
+		t.Errorf("%d units, %d at the viewer", len(units), len(pl.units))
+	}
+	if gap := units[0].DTS - s.items()[50].dts; gap != defaultStep {
+		t.Errorf("the splice is %v long", gap)
+	}
+	if got := s.Tracks(); len(got) != 2 || got[0].Codec != av.H265 || got[1].Codec != av.Opus {
+		t.Errorf("tracks %v", got)
+	}
+}
+
+func (s *Stream) items() []*item[*av.AccessUnit] {
+	var all []*item[*av.AccessUnit]
+	for seq := s.units.tail.Load(); seq < s.units.head.Load(); seq++ {
+		all = append(all, s.units.at(seq))
+	}
+	return all
+}
+
+func TestEndDrains(t *testing.T) {
+	s := New(Options{})
+	p, e := s.Publish(), h264(25)
+	write(t, p, e.Next())
+	r := s.NewReader()
+	v, pl := watch(t, s, &recorder{})
+	write(t, p, e.Take(10)...)
+	cause := errors.New("over")
+	s.End(cause)
+	s.End(errors.New("later"))
+	if err := p.Write(e.Next()); !errors.Is(err, cause) {
+		t.Errorf("write: %v", err)
+	}
+	var dst [4]*av.AccessUnit
+	n := 0
+	for {
+		m, err := r.Read(t.Context(), dst[:])
+		n += m
+		if err != nil {
+			if !errors.Is(err, cause) || m != 0 {
+				t.Errorf("%d, %v", m, err)
+			}
+			break
+		}
+	}
+	for {
+		b, err := v.Next(t.Context(), 1000)
+		if err != nil {
+			if !errors.Is(err, cause) {
+				t.Error(err)
+			}
+			break
+		}
+		pl.take(b)
+	}
+	if n != 11 || len(pl.units) != 11 {
+		t.Errorf("%d units, %d at the viewer", n, len(pl.units))
+	}
+	late := s.NewReader() // still gets the ring's end
+	if units := drain(t, late, &sim.Checker{}); len(units) != 11 {
+		t.Errorf("one who comes late gets %d units", len(units))
+	}
+	if !errors.Is(s.Ended(), cause) {
+		t.Error(s.Ended())
+	}
+}
+
+func TestEndWithoutCause(t *testing.T) {
+	s := New(Options{})
+	s.End(nil)
+	if n, err := s.NewReader().Read(t.Context(), make([]*av.AccessUnit, 1)); err == nil {
+		t.Errorf("a read returns %d and no error", n)
+	}
+	if err := s.Publish().Write(h264(1).Next()); err == nil {
+		t.Error("a write succeeds")
+	}
+}
+
+func TestEndWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, cause := New(Options{}), errors.New("over")
+		v, _ := watch(t, s, &recorder{})
+		got := make(chan error, 3)
+		go func() {
+			_, err := s.NewReader().Read(t.Context(), make([]*av.AccessUnit, 1))
+			got <- err
+		}()
+		go func() {
+			_, err := v.Next(t.Context(), 1)
+			got <- err
+		}()
+		go func() { got <- s.WaitReady(t.Context()) }()
+		synctest.Wait()
+		s.End(cause)
+		for range 3 {
+			if err := <-got; !errors.Is(err, cause) {
+				t.Errorf("%v, want the cause", err)
+			}
+		}
+	})
+}
+
+func TestWriteRefuses(t *testing.T) {
+	p := New(Options{}).Publish()
+	for _, u := range []*av.AccessUnit{{}, {Track: videoTrack}, {Data: [][]byte{{1}}}} {
+		if p.Write(u) == nil {
+			t.Errorf("%+v is written", u)
+		}
+	}
+	for id := range av.MaxTracks {
+		write(t, p, &av.AccessUnit{Track: sim.NewTrack(id+1, av.Opus, 0), Key: true, Data: [][]byte{{1}}})
+	}
+	if p.Write(&av.AccessUnit{Track: sim.NewTrack(100, av.Opus, 0), Key: true, Data: [][]byte{{1}}}) == nil {
+		t.Error("too many tracks")
+	}
+}
+
+func TestReady(t *testing.T) {
+	const video, audio = 1, 2
+	unit := func(kind int) *av.AccessUnit {
+		if kind == video {
+			return &av.AccessUnit{Track: videoTrack, Key: true, Data: [][]byte{{0x65}}}
+		}
+		return &av.AccessUnit{Track: sim.NewTrack(sim.AudioID, av.AAC, 0), Key: true, Data: [][]byte{{1}}}
+	}
+	type at struct {
+		ms   int
+		kind int
+	}
+	for _, tc := range []struct {
+		name    string
+		declare []bool // video, audio
+		units   []at
+		ready   int // ms; -1: never
+	}{
+		{"both, undeclared", nil, []at{{0, video}, {20, audio}}, 20},
+		{"video alone, undeclared", nil, []at{{0, video}, {500, video}, {999, video}, {1000, video}}, 1000},
+		{"audio alone, undeclared", nil, []at{{100, audio}, {500, audio}, {1100, audio}}, 1100},
+		{"late audio, undeclared", nil, []at{{0, video}, {800, audio}}, 800},
+		{"video alone, declared", []bool{true, false}, []at{{300, video}}, 300},
+		{"audio alone, declared", []bool{false, true}, []at{{300, audio}}, 300},
+		{"both, declared", []bool{true, true}, []at{{0, video}, {1500, audio}}, 1500},
+		{"audio missing, declared", []bool{true, true}, []at{{0, video}, {1999, video}, {2000, video}}, 2000},
+		{"nothing", nil, nil, -1},
+		{"video missing, declared", []bool{true, true}, []at{{0, audio}, {1900, audio}}, -1},
+		{"nothing declared", []bool{false, false}, []at{{10, audio}}, 10},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, begin := New(Options{}), time.Now()
+				p := s.Publish()
+				if tc.declare != nil {
+					p.Declare(tc.declare[0], tc.declare[1])
+				}
+				ready := -1
+				done := make(chan struct{})
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				go func() {
+					defer close(done)
+					if s.WaitReady(ctx) == nil {
+						ready = int(time.Since(begin).Milliseconds())
+					}
+				}()
+				for _, u := range tc.units {
+					time.Sleep(time.Until(begin.Add(time.Duration(u.ms) * time.Millisecond)))
+					write(t, p, unit(u.kind))
+				}
+				<-done
+				if ready != tc.ready || s.Ready() != (tc.ready >= 0) {
+					t.Errorf("ready at %d, want %d", ready, tc.ready)
+				}
+			})
+		})
+	}
+}
+
+// The wait for tracks begins anew with another publisher.
+func TestReadyAfterTakeover(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		write(t, s.Publish(), h264(25).Next())
+		time.Sleep(900 * time.Millisecond)
+		p, e := s.Publish(), av264(25)
+		time.Sleep(400 * time.Millisecond)
+		write(t, p, e.Next())
+		if s.Ready() {
+			t.Error("ready without the new publisher's sound, 0 s after its first unit")
+		}
+		write(t, p, e.Take(3)...)
+		if !s.Ready() {
+			t.Error("not ready with both")
+		}
+	})
+}
+
+// While announced video may still come, nobody starts at sound, also after a takeover.
+func TestStartWaitsForDeclaredVideo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		sound := sim.New(sim.Options{Audio: av.AAC})
+		for i := range 2 {
+			p := s.Publish()
+			p.Declare(true, true)
+			write(t, p, sound.Take(5)...)
+			r := s.NewReader()
+			if units := drain(t, r, nil); len(units) > 0 && units[0].Track.Kind() != av.Video {
+				t.Errorf("publisher %d: a newcomer starts with sound", i)
+			}
+			e := h264(25)
+			write(t, p, e.Take(2)...)
+			if units := drain(t, r, nil); len(units) != 2 {
+				t.Errorf("publisher %d: %d units", i, len(units))
+			}
+		}
+		p := s.Publish()
+		p.Declare(true, true)
+		write(t, p, sound.Next())
+		time.Sleep(declaredWait)
+		write(t, p, sound.Take(2)...) // the video was waited for long enough
+		if units := drain(t, s.NewReader(), nil); len(units) == 0 || units[0].Track.Kind() != av.Audio {
+			t.Errorf("%d units of a stream without video", len(units))
+		}
+	})
+}
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		p, e := s.Publish(), h264(25)
+		bytes := 0
+		for range 101 {
+			u := e.Next()
+			bytes += u.Size()
+			write(t, p, u)
+			time.Sleep(40 * time.Millisecond)
+		}
+		st := s.Stats()
+		if len(st.Tracks) != 1 || st.Tracks[0].Units != 101 || st.Bytes != uint64(bytes) || st.Newest != 4*time.Second {
+			t.Errorf("%+v", st)
+		}
+		if tr := st.Tracks[0]; tr.GOP != time.Second || tr.Rate < 24 || tr.Rate > 26 || tr.Corrected != 0 {
+			t.Errorf("%+v", tr)
+		}
+		time.Sleep(5 * time.Second)
+		if st := s.Stats(); st.BitRate != 0 || st.Tracks[0].Rate != 0 {
+			t.Errorf("a silent stream has a rate: %+v", st)
+		}
+	})
+}
+
+func TestTracksSorted(t *testing.T) {
+	s := New(Options{})
+	p := s.Publish()
+	for _, id := range []int{5, 2, 9, 2, 1} {
+		write(t, p, &av.AccessUnit{Track: sim.NewTrack(id, av.Opus, 0), Key: true, Data: [][]byte{{1}}})
+	}
+	if !slices.IsSortedFunc(s.Tracks(), func(a, b *av.Track) int { return a.ID - b.ID }) || len(s.Tracks()) != 4 {
+		t.Errorf("%v", s.Tracks())
+	}
+}
