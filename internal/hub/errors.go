@@ -1,0 +1,53 @@
+package hub
+
+import (
+	"context"
+	"errors"
+
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// The kinds of errors that the hub answers with, and the causes with which it ends sessions.
+var (
+	ErrNotFound    = errors.New("no such stream")
+	ErrBusy        = errors.New("already publishing")
+	ErrDenied      = errors.New("denied")
+	ErrNoTracks    = errors.New("the stream has no media yet")
+	ErrLimit       = errors.New("limit reached")
+	ErrClosing     = errors.New("the server is shutting down")
+	ErrReplaced    = errors.New("replaced by a newer publisher")
+	ErrSilent      = errors.New("no media for too long")
+	ErrUnpublished = errors.New("the publisher has gone")
+)
+
+// Reason is a short stable word for an error: for metrics labels and the API. Errors that the hub does not know are
+// "peer": the peer went away, or broke its protocol.
+func Reason(err error) string {
+	if err == nil {
+		return "done"
+	}
+	for _, r := range [...]struct {
+		err  error
+		word string
+	}{
+		{ErrNotFound, "not-found"},
+		{ErrBusy, "busy"},
+		{ErrDenied, "denied"},
+		{ErrNoTracks, "no-media"},
+		{ErrLimit, "limit"},
+		{ErrClosing, "closing"},
+		{ErrReplaced, "replaced"},
+		{stream.ErrFenced, "replaced"},
+		{ErrSilent, "silent"},
+		{ErrUnpublished, "unpublished"},
+		{ErrBadName, "bad-name"},
+		{stream.ErrTooSlow, "too-slow"},
+		{stream.ErrMuxer, "muxer"},
+		{context.Canceled, "cancelled"},
+	} {
+		if errors.Is(err, r.err) {
+			return r.word
+		}
+	}
+	return "peer"
+}

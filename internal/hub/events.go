@@ -1,0 +1,117 @@
+package hub
+
+import (
+	"context"
+	"sync"
+
+	"github.com/vigil-media/vigil/internal/task"
+)
+
+// EventKind says what happened.
+type EventKind string
+
+// The events. Unpublished follows Published of the same session, Stopped follows Played. Of one key, each Published is
+// followed by its Unpublished before the next Published, and the epochs rise.
+const (
+	Published   EventKind = "published"
+	Unpublished EventKind = "unpublished"
+	Played      EventKind = "played"
+	Stopped     EventKind = "stopped"
+)
+
+// Event tells observers of a change. It is a copy.
+type Event struct {
+	Kind    EventKind
+	Session SessionInfo
+	Epoch   uint64 // of the lease, for Published and Unpublished
+	Cause   error  // of Unpublished and Stopped
+}
+
+// Observer is told of events, in order, by one goroutine of the hub. It must return soon: events that come while eventsMax
+// wait are dropped and counted.
+type Observer interface{ Observe(e Event) }
+
+// eventsMax bounds the events that wait for the observers.
+const eventsMax = 4096
+
+type eventQueue struct {
+	observers []Observer
+	wake      chan struct{}
+
+	mu      sync.Mutex
+	waiting []Event
+	dropped uint64
+}
+
+func newEventQueue(observers []Observer) *eventQueue {
+	return &eventQueue{observers: observers, wake: make(chan struct{}, 1)}
+}
+
+// put queues an event and wakes who delivers. It never waits.
+func (q *eventQueue) put(e Event) {
+	q.add(e)
+	q.poke()
+}
+
+// add queues an event. It touches memory only: the order of a key's events is made under the hub's lock.
+func (q *eventQueue) add(e Event) {
+	if len(q.observers) == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) < eventsMax {
+		q.waiting = append(q.waiting, e)
+	} else {
+		q.dropped++
+	}
+}
+
+// poke wakes who delivers what was added. It never waits.
+func (q *eventQueue) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run delivers events until ctx ends, and then what still waits.
+func (q *eventQueue) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			q.deliver()
+			return nil
+		case <-q.wake:
+			q.deliver()
+		}
+	}
+}
+
+// deliver hands what waits to the observers.
+func (q *eventQueue) deliver() {
+	q.mu.Lock()
+	events := q.waiting
+	q.waiting = nil
+	q.mu.Unlock()
+	for _, e := range events {
+		for _, o := range q.observers {
+			if task.Guard("observer", func() error { o.Observe(e); return nil }) != nil {
+				q.drop()
+			}
+		}
+	}
+}
+
+// drop counts an event that an observer broke down over.
+func (q *eventQueue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped++
+}
+
+func (q *eventQueue) drops() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
+}

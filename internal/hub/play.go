@@ -1,0 +1,137 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// readyWait is how long a viewer waits for the tracks of a stream that is being published.
+const readyWait = 10 * time.Second
+
+// Viewing is the attachment of one viewer to a stream.
+type Viewing struct {
+	hub     *Hub
+	session *session
+	stream  *stream.Stream
+	ctx     context.Context //nolint:containedctx // the viewing's life is what the context stands for
+}
+
+// Play lets a viewer in. If nobody publishes the key yet, it waits for a publisher as long as the setting play.wait says; then
+// until the stream's tracks are known. It may return ErrDenied, ErrNotFound, ErrNoTracks, ErrLimit or ErrClosing, or the
+// context's cause. The viewing's context is a child of ctx. Release the viewing.
+func (h *Hub) Play(ctx context.Context, q Request) (*Viewing, error) {
+	if err := h.authorize(ctx, ActionPlay, q); err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	v := &Viewing{
+		hub: h, ctx: ctx,
+		session: &session{Request: q, action: ActionPlay, started: time.Now(), end: end},
+	}
+	h.mu.Lock()
+	err := h.enter(v.session)
+	h.mu.Unlock()
+	if err == nil {
+		if v.stream, err = h.find(ctx, q.Key); err != nil {
+			v.leave()
+		}
+	}
+	if err != nil {
+		end(err)
+		return nil, err
+	}
+	h.events.put(Event{Kind: Played, Session: v.session.info()})
+	return v, nil
+}
+
+// find returns the stream of a key as soon as it is ready.
+func (h *Hub) find(ctx context.Context, k Key) (*stream.Stream, error) {
+	s, err := h.awaitPublisher(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWait, ErrNoTracks)
+	defer cancel()
+	return s, s.WaitReady(ctx)
+}
+
+// awaitPublisher returns the stream of a key as soon as there is one.
+func (h *Hub) awaitPublisher(ctx context.Context, k Key) (*stream.Stream, error) {
+	timeout := time.NewTimer(h.cfg.Play.Wait)
+	defer timeout.Stop()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.path(k)
+	defer h.forget(k)
+	p.waiting++
+	defer func() { p.waiting-- }()
+	for waits := h.cfg.Play.Wait > 0; p.stream == nil; {
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case h.closing:
+			return nil, ErrClosing
+		case !waits:
+			return nil, ErrNotFound
+		}
+		published := p.published
+		h.mu.Unlock()
+		waits = h.await(ctx, published, timeout.C)
+		h.mu.Lock()
+	}
+	return p.stream, nil
+}
+
+// await waits for a change and says whether to go on waiting after it.
+func (h *Hub) await(ctx context.Context, published <-chan struct{}, timeout <-chan time.Time) bool {
+	select {
+	case <-published:
+	case <-ctx.Done():
+	case <-h.closed:
+	case <-timeout:
+		return false
+	}
+	return true
+}
+
+// Context ends when the viewing is released, or when the hub ends it: then its cause is the reason.
+func (v *Viewing) Context() context.Context { return v.ctx }
+
+// Stream is what is being watched.
+func (v *Viewing) Stream() *stream.Stream { return v.stream }
+
+// Watch attaches the viewer to the stream in the format that key names, made by mux for its first viewer.
+// The hub's statistics show its figures. Release closes it, and so does another Watch.
+func (v *Viewing) Watch(key any, mux func() stream.Muxer) (*stream.Viewer, error) {
+	w, err := v.stream.Watch(key, mux)
+	if err != nil {
+		return nil, err
+	}
+	if before := v.session.viewer.Swap(w); before != nil {
+		before.Close()
+	}
+	if v.ctx.Err() != nil { // released meanwhile, perhaps before w was there to be closed
+		w.Close()
+		return nil, context.Cause(v.ctx)
+	}
+	return w, nil
+}
+
+// Release ends the viewing. cause is why, for the record. Calls after the first do nothing.
+func (v *Viewing) Release(cause error) {
+	v.session.end(cause)
+	if w := v.session.viewer.Load(); w != nil {
+		w.Close()
+	}
+	if v.leave() {
+		v.hub.events.put(Event{Kind: Stopped, Session: v.session.info(), Cause: context.Cause(v.ctx)})
+	}
+}
+
+func (v *Viewing) leave() bool {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	return v.hub.leave(v.session)
+}

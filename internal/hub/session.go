@@ -1,0 +1,70 @@
+package hub
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// Action is what a session asks for.
+type Action string
+
+// The actions.
+const (
+	ActionPublish Action = "publish"
+	ActionPlay    Action = "play"
+)
+
+// Request is what a session asks the hub for.
+type Request struct {
+	Key      Key
+	Session  string         // the session's id, as in the log
+	Protocol string         // the protocol's name
+	Remote   netip.AddrPort // the peer
+	Query    string         // what followed "?" in the name, undecoded; may hold secrets: never log it
+	Agent    string         // what the peer says it is; hostile text
+}
+
+// Authorizer decides whether a request is allowed. It is called on the session's goroutine, with a deadline. A refusal
+// wraps ErrDenied.
+type Authorizer interface {
+	Authorize(ctx context.Context, a Action, q Request) error
+}
+
+// session is the hub's record of one publisher or viewer.
+type session struct {
+	Request
+	action  Action
+	started time.Time
+	end     context.CancelCauseFunc
+	viewer  atomic.Pointer[stream.Viewer] // of a viewer, once it plays
+	taken   atomic.Uint64                 // bytes of media from a publisher
+}
+
+// SessionInfo is a copy of a session's record.
+type SessionInfo struct {
+	ID       string
+	Protocol string
+	Action   Action
+	Key      Key
+	Remote   netip.AddrPort
+	Agent    string
+	Started  time.Time
+	Received uint64 // bytes of media from a publisher
+	Sent     uint64 // bytes handed to a viewer's socket
+	Skips    uint64 // how often a viewer had to jump forward
+}
+
+func (s *session) info() SessionInfo {
+	i := SessionInfo{
+		ID: s.Session, Protocol: s.Protocol, Action: s.action, Key: s.Key, Remote: s.Remote, Agent: s.Agent,
+		Started: s.started, Received: s.taken.Load(),
+	}
+	if v := s.viewer.Load(); v != nil {
+		i.Sent, i.Skips = v.Sent(), v.Skips()
+	}
+	return i
+}
