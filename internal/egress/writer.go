@@ -26,9 +26,20 @@ var (
 	ErrReplies = errors.New("too many unanswered requests")
 )
 
-// Options are the settings of a Writer.
+// Options are the settings of a Writer, and the section "egress".
 type Options struct {
-	StallTimeout time.Duration // how long a write of up to 64 KiB may take; default 10 s
+	StallTimeout time.Duration `yaml:"stall_timeout" doc:"a viewer that accepts no data for so long is ended"`
+}
+
+// Default returns the settings that hold when nothing is configured.
+func Default() Options { return Options{StallTimeout: 10 * time.Second} }
+
+// Validate refuses settings that cannot work.
+func (o *Options) Validate() error {
+	if o.StallTimeout < time.Second || o.StallTimeout > 10*time.Minute {
+		return fmt.Errorf("stall_timeout: %v is not between 1s and 10m", o.StallTimeout)
+	}
+	return nil
 }
 
 // Writer writes what a viewer reads to the viewer's connection. One goroutine calls Run; the other methods may be called by
@@ -43,10 +54,10 @@ type Writer struct {
 	replies []byte
 }
 
-// NewWriter returns a writer. It does not close the connection, nor the viewer.
+// NewWriter returns a writer. It does not close the connection, nor the viewer. Options that are zero mean Default.
 func NewWriter(conn net.Conn, v *stream.Viewer, o Options) *Writer {
-	if o.StallTimeout <= 0 {
-		o.StallTimeout = 10 * time.Second
+	if o == (Options{}) {
+		o = Default()
 	}
 	return &Writer{conn: conn, viewer: v, stall: o.StallTimeout}
 }
