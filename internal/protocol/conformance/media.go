@@ -1,0 +1,193 @@
+package conformance
+
+import (
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/sim"
+)
+
+// codecs plays all that a form carries: each video codec with a sound, each audio codec with a picture, and either alone.
+func codecs(s *stage) {
+	var video, audio []av.Codec
+	for _, c := range s.form.Codecs {
+		switch c.Kind() {
+		case av.Video:
+			video = append(video, c)
+		case av.Audio:
+			audio = append(audio, c)
+		case av.Data:
+		}
+	}
+	var all []sim.Options
+	for _, v := range video {
+		all = append(all, sim.Options{Video: v, Audio: audio[0], BFrames: 2, Slices: 3}, sim.Options{Video: v})
+	}
+	for _, a := range audio {
+		all = append(all, sim.Options{Video: video[0], Audio: a, BFrames: 1}, sim.Options{Audio: a})
+	}
+	for i, o := range all {
+		o.Origin, o.GOP = byte(i), 10
+		name := "live/" + o.Video.String() + "+" + o.Audio.String()
+		if o.Video != av.H264 && o.Video != av.H265 {
+			o.BFrames = 0
+		}
+		s.roundTrip(name, o)
+	}
+}
+
+// roundTrip publishes and plays, or only publishes where nobody can play.
+func (s *stage) roundTrip(path string, o sim.Options) {
+	s.t.Helper()
+	src := s.publish(path, o)
+	src.write(3)
+	if s.room.Play == nil {
+		src.write(60)
+	} else {
+		v := s.watch(path)
+		for range 60 {
+			src.write(1)
+			v.until(src)
+		}
+		v.whole()
+		if s.t.Failed() {
+			s.t.Fatalf("this was %s, form %s", path, s.form.Name)
+		}
+		_ = v.play.Conn().Close()
+	}
+	if err := src.pub.End(); err != nil {
+		s.t.Fatalf("%s: end: %v", path, err)
+	}
+	s.Publishers(0)
+	s.Viewers(0)
+}
+
+// lateJoiner joins in the middle of a GOP, and gets it from its beginning.
+func lateJoiner(s *stage) {
+	src := s.publish("live/x", s.usual())
+	early := func() *viewer {
+		src.write(5)
+		return s.watch("live/x")
+	}()
+	early.until(src)
+	for src.enc.Tracks()[0] == nil || src.last < 77 {
+		src.write(1)
+		early.until(src)
+	}
+	late := s.watch("live/x")
+	if err := late.next(); err != nil {
+		s.t.Fatal(err)
+	}
+	if late.unit.Track.Kind() != av.Video || !late.unit.Key {
+		s.t.Errorf("the first unit is %v, key %v", late.unit.Track.Codec, late.unit.Key)
+	}
+	if back := src.last - late.last[1]; back > 40 {
+		s.t.Errorf("begins %d units back, more than a GOP", back)
+	}
+	src.write(40)
+	early.until(src)
+	late.until(src)
+	early.whole()
+	late.whole()
+}
+
+// parameterSets change with a key picture, and so does the track at every player, with exactly that picture.
+func parameterSets(s *stage) {
+	src := s.publish("live/x", s.usual())
+	src.write(5)
+	v := s.watch("live/x")
+	v.until(src)
+	for range 3 {
+		src.enc.ChangeVideo()
+		for range 40 { // more than a GOP with its sound
+			src.write(1)
+			v.until(src)
+		}
+	}
+	late := s.watch("live/x")
+	late.until(src)
+	v.whole()
+	late.whole()
+}
+
+// lateTrack adds sound to a stream that has been only a picture for 5 s.
+func lateTrack(s *stage) {
+	o := s.usual()
+	o.BFrames = 0
+	src := s.publish("live/x", sim.Options{Video: o.Video, GOP: o.GOP})
+	src.write(5)
+	v := s.watch("live/x")
+	src.write(120)
+	v.until(src)
+	sound := sim.New(sim.Options{Audio: av.AAC, Start: 5 * time.Second})
+	v.check.PerTrack = true // two encoders count for themselves
+	heard := 0
+	for i := range 60 {
+		u := sound.Next()
+		s.sent[[2]uint64{0, uint64(i)}] = *u // the pictures of these numbers have been read
+		if err := src.pub.Write(u); err != nil {
+			s.t.Fatal(err)
+		}
+		read := 1
+		if i%2 == 1 {
+			src.write(1)
+			read++
+		}
+		for range read {
+			if err := v.next(); err != nil {
+				s.t.Fatalf("after %d units of sound: %v", heard, err)
+			}
+			if v.unit.Track.Codec == av.AAC {
+				heard++
+			}
+		}
+	}
+	if heard != 60 {
+		s.t.Errorf("%d of 60 units of sound came", heard)
+	}
+}
+
+// stampsWrap begins 2 s before a counter of 32 bits in milliseconds wraps.
+func stampsWrap(s *stage) {
+	o := s.usual()
+	o.Start = (1<<32)*time.Millisecond - 2*time.Second
+	s.stamps(o, nil)
+}
+
+func stampsJump(s *stage) {
+	s.stamps(s.usual(), func(u *av.AccessUnit) {
+		if u.DTS > 2*time.Second {
+			u.DTS, u.PTS = u.DTS+time.Hour, u.PTS+time.Hour
+		}
+	})
+}
+
+func stampsGoBack(s *stage) {
+	o := s.usual()
+	o.Start = 10 * time.Hour
+	s.stamps(o, func(u *av.AccessUnit) {
+		if u.DTS > 10*time.Hour+2*time.Second {
+			u.DTS, u.PTS = u.DTS-9*time.Hour, u.PTS-9*time.Hour
+		}
+	})
+}
+
+// stamps plays with strange stamps. The viewer's checker does not let DTS go back on any track.
+func (s *stage) stamps(o sim.Options, bend func(*av.AccessUnit)) {
+	s.t.Helper()
+	src := s.publish("live/x", o)
+	src.bend = bend
+	src.write(5)
+	v := s.watch("live/x")
+	v.loose = bend != nil
+	v.until(src)
+	first := v.unit.DTS
+	for range 300 {
+		src.write(1)
+		v.until(src)
+	}
+	v.whole()
+	if took := v.unit.DTS - first; took < 4*time.Second || took > 6*time.Second {
+		s.t.Errorf("300 units took %v at the player", took)
+	}
+}

@@ -1,0 +1,68 @@
+package conformance
+
+import (
+	"context"
+	"net"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/protocol"
+)
+
+// Room is what a protocol's room hands to the suite.
+type Room struct {
+	Protocol protocol.Protocol
+	Listener string   // name of the listener that clients dial: "HTTP" is the shared one
+	Settings []string // "section.key=value"
+	Forms    []Form   // at least one; the first is for all cases
+
+	Publish func(ctx context.Context, v Visit) (Publication, error) // nil: nobody publishes by this protocol
+	Play    func(ctx context.Context, v Visit) (Playback, error)    // nil: nobody plays by it
+
+	Code  func(error) string // the protocol's own code in a driver's error
+	Codes Codes
+
+	Hello []byte // what a client begins with, to be sent very slowly
+}
+
+// Form is a variant of what the room can be set to.
+type Form struct {
+	Name     string
+	Settings []string
+	Codecs   []av.Codec // that it carries
+}
+
+// Codes are the protocol's own words for what the hub says.
+type Codes struct {
+	Busy, PublishDenied string // to a publisher that is not let in
+	Replaced, Silent    string // to one that loses its key
+	NotFound, Denied    string // to a player
+}
+
+// Visit is what a driver is asked for.
+type Visit struct {
+	House  *House
+	Path   string      // "app/name"
+	Query  string      // "token=x"
+	Form   string      // name of the form
+	Tracks []*av.Track // that a publisher begins with, or will have
+}
+
+// Publication is a client that publishes. Its goroutines, if any, end when its connection does.
+type Publication interface {
+	// Write sends a unit, and before it what is new about its track.
+	Write(u *av.AccessUnit) error
+	// End stops publishing as a client does that means it.
+	End() error
+	// Wait returns why the server ended the publication; Room.Code knows the code of it.
+	Wait() error
+	// Conn is the client's connection.
+	Conn() net.Conn
+}
+
+// Playback is a client that plays.
+type Playback interface {
+	// Read returns the next unit, io.EOF when the server says that the stream is over or ends it cleanly.
+	Read() (*av.AccessUnit, error)
+	// Conn is the client's connection.
+	Conn() net.Conn
+}

@@ -1,0 +1,52 @@
+package protocol
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Mux routes the requests of the shared HTTP listener. Live media hang on the end of a path ("/app/name.live.flv"), for
+// which http.ServeMux has no pattern; all else goes by its patterns. It is safe for concurrent use.
+type Mux struct {
+	prefix *http.ServeMux
+
+	mu     sync.RWMutex
+	suffix []suffixRoute // the longest first
+}
+
+type suffixRoute struct {
+	suffix string
+	h      http.Handler
+}
+
+// NewMux returns an empty Mux.
+func NewMux() *Mux { return &Mux{prefix: http.NewServeMux()} }
+
+// Handle registers a handler for a pattern of http.ServeMux.
+func (m *Mux) Handle(pattern string, h http.Handler) { m.prefix.Handle(pattern, h) }
+
+// HandleSuffix registers a handler for all paths that end with suffix. Of several that fit, the longest counts.
+func (m *Mux) HandleSuffix(suffix string, h http.Handler) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.suffix = append(m.suffix, suffixRoute{suffix, h})
+	slices.SortStableFunc(m.suffix, func(a, b suffixRoute) int { return len(b.suffix) - len(a.suffix) })
+}
+
+// ServeHTTP implements http.Handler.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.route(r.URL.Path).ServeHTTP(w, r)
+}
+
+func (m *Mux) route(path string) http.Handler {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, s := range m.suffix {
+		if strings.HasSuffix(path, s.suffix) {
+			return s.h
+		}
+	}
+	return m.prefix
+}

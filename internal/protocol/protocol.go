@@ -1,0 +1,47 @@
+package protocol
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/hub"
+)
+
+// Protocol is what a room gives to the house. A nil function says "not supported".
+type Protocol struct {
+	Name     string     // of its configuration section
+	Title    string     // for people: "RTMP"
+	Defaults func() any // a pointer to the section's struct with its defaults
+	Publish  []av.Codec // that publishers may send
+	Play     []av.Codec // that viewers may get
+
+	// Serve opens the listeners and returns the server, which accepts once it runs.
+	Serve func(Env, conf.Section) (Server, error)
+}
+
+// Server is a protocol that listens. Run returns only when all that it started has ended; it ends with ctx.
+type Server interface {
+	Run(ctx context.Context) error
+}
+
+// Env is what a room is given.
+type Env struct {
+	Hub    *hub.Hub
+	Log    *slog.Logger
+	Net    Net
+	HTTP   *Mux           // the shared HTTP listener
+	Egress egress.Options // for the writers of viewers
+	TLS    *tls.Config    // nil when no certificate is configured
+	NewID  func() string  // a session id, unique in the process
+}
+
+// Net is how a room reaches the network. Accepted connections have keep-alive and a limit for unacknowledged data.
+type Net interface {
+	// Listen opens a TCP listener. name stands for it in the log and on the start-up screen: "RTMP".
+	Listen(ctx context.Context, name, address string) (net.Listener, error)
+}

@@ -1,0 +1,226 @@
+package rtmp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/container/amf"
+	"github.com/vigil-media/vigil/internal/container/flv"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// publish takes the key and feeds its stream until the peer stops or loses the key. It returns nil when the session may
+// go on with another command.
+func (s *session) publish(ctx context.Context, path, query string) error {
+	req, err := s.request(path, query)
+	if err != nil {
+		s.log.Info("refused to publish", "stream", path, "remote", s.remote, "cause", err)
+		return s.refuse(publishRefusal(err))
+	}
+	lease, err := s.env.Hub.Publish(ctx, req)
+	if err != nil {
+		s.log.Info("refused to publish", "stream", req.Key, "remote", s.remote, "cause", err)
+		return s.refuse(publishRefusal(err))
+	}
+	lost, err := s.own(lease, req) //nolint:contextcheck // the lease's context is a child of ctx
+	switch {
+	case errors.Is(err, errDeleted):
+		s.in.SetLimits(setupLimits())
+		return nil
+	case lost:
+		if s.deadline(writeTimeout) == nil {
+			_ = s.send(s.appendStatus(nil, publishRefusal(err))) // the peer may be gone
+		}
+		return errRefused
+	}
+	return err
+}
+
+// own feeds the stream and gives the lease back, whatever happens. It says whether the lease was lost, and why it
+// ended.
+func (s *session) own(lease *hub.Lease, req hub.Request) (lost bool, err error) {
+	err = errBroken
+	defer func() {
+		if cause := context.Cause(lease.Context()); cause != nil {
+			lost, err = true, cause
+		}
+		lease.Release(err)
+		s.log.Info("stopped publishing", "stream", req.Key, "cause", err)
+	}()
+	return false, s.feed(lease, req)
+}
+
+// refuse tells the peer why, and ends the session.
+func (s *session) refuse(why status) error {
+	if err := s.send(s.appendStatus(nil, why)); err != nil {
+		return err
+	}
+	return errRefused
+}
+
+// feed reads media until the peer stops. The hub judges whether enough comes; it ends the lease, and that ends reading.
+func (s *session) feed(lease *hub.Lease, req hub.Request) error {
+	start := chunk.AppendUserControl(nil, chunk.EventStreamBegin, mediaStream)
+	start = s.appendStatus(start, status{"NetStream.Publish.Start", levelStatus, "Started publishing stream."})
+	if err := s.send(start); err != nil {
+		return err
+	}
+	if err := s.deadline(0); err != nil {
+		return err
+	}
+	defer s.interrupt(lease.Context())()
+	s.in.SetLimits(chunk.Limits{Message: int(s.cfg.MaxMessage), Partial: 2 * int(s.cfg.MaxMessage)})
+	s.log.Info("accepted publisher", "stream", req.Key, "remote", s.remote)
+	f := &feeder{session: s, lease: lease, req: req, demuxer: &flv.Demuxer{}, seen: map[string]bool{}}
+	for {
+		m, err := s.in.Read()
+		if err != nil {
+			return gone(err)
+		}
+		if err := f.message(m); err != nil {
+			return err
+		}
+	}
+}
+
+// feeder turns the messages of one publishing into units.
+type feeder struct {
+	*session
+	lease   *hub.Lease
+	req     hub.Request
+	demuxer *flv.Demuxer
+
+	announced bool            // the tracks have been logged
+	bad       int             // bad media messages in a row
+	seen      map[string]bool // causes that have been logged
+}
+
+func (f *feeder) message(m chunk.Message) error {
+	if err := f.acknowledge(f.answer); err != nil {
+		return err
+	}
+	switch m.Type {
+	case chunk.TypeAudio, chunk.TypeVideo:
+		return f.tag(flv.Tag{Type: flv.TagType(m.Type), Time: m.Time, Body: m.Payload})
+	case chunk.TypeDataAMF0, chunk.TypeDataAMF3:
+		return f.tag(flv.Tag{Type: flv.ScriptTag, Time: m.Time, Body: scriptBody(m)})
+	case chunk.TypeAggregate:
+		parts, err := chunk.SplitAggregate(m)
+		for _, p := range parts {
+			if bad := f.message(p); bad != nil {
+				return bad
+			}
+		}
+		return err
+	}
+	if handled, err := f.control(m, f.answer); handled || err != nil {
+		return err
+	}
+	c, ok, err := parseCommand(m)
+	if err != nil || !ok {
+		return err
+	}
+	switch c.name {
+	case "deleteStream", "closeStream", "FCUnpublish":
+		return f.stop(c)
+	}
+	if err = f.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err = f.command(c) // what a second publish or play on the same stream would do is not defined: it does nothing
+	return err
+}
+
+// answer writes while media flows, when no deadline of a phase stands.
+func (f *feeder) answer(b []byte) error {
+	if err := f.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	return f.send(b)
+}
+
+// stop ends publishing because the peer says so.
+func (f *feeder) stop(c command) error {
+	st := status{"NetStream.Unpublish.Success", levelStatus, "Stopped publishing."}
+	if err := f.answer(f.appendStatus(nil, st)); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", errDeleted, c.name)
+}
+
+// scriptBody is the body of the script tag that a data message stands for: without AMF3's marker, and without the
+// @setDataFrame that encoders put before onMetaData.
+func scriptBody(m chunk.Message) []byte {
+	b := m.Payload
+	if m.Type == chunk.TypeDataAMF3 && len(b) > 0 && b[0] == 0 {
+		b = b[1:]
+	}
+	return bytes.TrimPrefix(b, setDataFrame)
+}
+
+var setDataFrame = amf.Append(nil, "@setDataFrame") //nolint:gochecknoglobals // a constant that Go cannot write
+
+// tag demuxes a tag and writes its units. A bad tag is logged, each cause once, and skipped.
+func (f *feeder) tag(t flv.Tag) error {
+	units, err := f.demuxer.Demux(t)
+	if len(units) > 0 { // there may be an error as well: one track of several may be bad for ever
+		f.bad = 0
+	} else if err != nil {
+		f.bad++
+	}
+	if err != nil {
+		if err = f.complain(err); err != nil {
+			return err
+		}
+	}
+	if t.Type == flv.ScriptTag {
+		if video, audio, known := f.demuxer.Declared(); known {
+			f.lease.Declare(video, audio)
+		}
+		return nil
+	}
+	for _, u := range units {
+		if err := f.lease.Write(u); err != nil {
+			return err
+		}
+	}
+	if !f.announced && f.lease.Stream().Ready() {
+		f.announced = true
+		f.log.Info("publishing", "stream", f.req.Key, "tracks", describe(f.lease.Stream()))
+	}
+	return nil
+}
+
+// complain logs a bad tag and ends the session when there is nothing else any more.
+func (f *feeder) complain(err error) error {
+	if f.bad > badTagsMax {
+		return fmt.Errorf("%d bad media messages in a row, the last: %w", f.bad, err)
+	}
+	const causesMax = 16
+	cause := err.Error()
+	if inner := errors.Unwrap(err); inner != nil {
+		cause = inner.Error() // without the place, so that the same cause is the same text
+	}
+	if !f.seen[cause] && len(f.seen) < causesMax {
+		f.seen[cause] = true
+		f.log.Warn("skipped a bad media message", "stream", f.req.Key, "cause", err)
+	}
+	return nil
+}
+
+// describe lists the tracks of a stream for people.
+func describe(s *stream.Stream) string {
+	var b bytes.Buffer
+	for i, t := range s.Tracks() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(t.String())
+	}
+	return b.String()
+}

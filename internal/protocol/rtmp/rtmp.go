@@ -1,0 +1,128 @@
+package rtmp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/task"
+)
+
+// Protocol returns the room.
+func Protocol() protocol.Protocol {
+	codecs := []av.Codec{
+		av.H264, av.H265, av.AV1, av.VP8, av.VP9, av.AAC, av.Opus, av.PCMA, av.PCMU, av.MP3, av.AC3, av.FLAC,
+	}
+	return protocol.Protocol{
+		Name: "rtmp", Title: "RTMP", Defaults: func() any { return Default() },
+		Publish: codecs, Play: codecs, Serve: serve,
+	}
+}
+
+type server struct {
+	env       protocol.Env
+	cfg       *Config
+	listeners []net.Listener
+}
+
+func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
+	s := &server{env: env, cfg: Default()}
+	if err := section.Decode(s.cfg); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) listen() error {
+	if !s.cfg.Listen.Off() {
+		l, err := s.env.Net.Listen(context.Background(), "RTMP", s.cfg.Listen.String())
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	if !s.cfg.TLS.Listen.Off() {
+		if s.env.TLS == nil {
+			return errors.New("rtmp.tls.listen needs tls.cert and tls.key")
+		}
+		l, err := s.env.Net.Listen(context.Background(), "RTMPS", s.cfg.TLS.Listen.String())
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, tls.NewListener(l, s.env.TLS))
+	}
+	return nil
+}
+
+func (s *server) close() {
+	for _, l := range s.listeners {
+		_ = l.Close() // nothing can be done about it
+	}
+}
+
+// Run accepts sessions until ctx ends, and returns when the last session has.
+func (s *server) Run(ctx context.Context) error {
+	sessions := task.NewPool(s.cfg.Connections, s.panicked)
+	g, gctx := task.NewGroup(ctx)
+	stop := context.AfterFunc(gctx, s.close)
+	defer stop()
+	for _, l := range s.listeners {
+		g.Go("rtmp accept", func(ctx context.Context) error { return s.accept(ctx, l, sessions) })
+	}
+	err := g.Wait()
+	sessions.Wait()
+	return err
+}
+
+// panicked logs the panic of a session, which costs that session and nothing else.
+func (s *server) panicked(p *task.PanicError) {
+	s.env.Log.Error("a session panicked", "protocol", "rtmp", "cause", p, "stack", string(p.Stack))
+}
+
+// accept never ends but with ctx: an error, such as a lack of descriptors, is waited out.
+func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool) error {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	pause := shortest
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			s.env.Log.Warn("cannot accept", "protocol", "rtmp", "cause", err, "pause", pause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+			pause = min(2*pause, longest)
+			continue
+		}
+		pause = shortest
+		err = sessions.Go(ctx, "rtmp session", func(ctx context.Context) { s.newSession(conn).run(ctx) })
+		if err != nil {
+			_ = conn.Close() // at once, so that it costs nothing
+			s.env.Log.Debug("too many connections", "protocol", "rtmp", "remote", conn.RemoteAddr())
+		}
+	}
+}
+
+// newSession returns a session for an accepted connection, which it will close.
+func (s *server) newSession(conn net.Conn) *session {
+	id := s.env.NewID()
+	return &session{
+		server: s, conn: conn, remote: addrPort(conn.RemoteAddr()), id: id, in: newReader(conn),
+		log: s.env.Log.With("protocol", "rtmp", "session", id),
+	}
+}

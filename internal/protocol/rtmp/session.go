@@ -1,0 +1,256 @@
+package rtmp
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
+	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/handshake"
+)
+
+// session is one peer. Its goroutine owns all of it, except that the reader of a player uses in.
+type session struct {
+	*server
+	conn   net.Conn
+	remote netip.AddrPort
+	id     string
+	log    *slog.Logger
+	in     *chunk.Reader
+
+	app, agent string // what connect said
+	query      string
+	window     uint64 // bytes after which the peer wants an acknowledgement
+	acked      uint64
+}
+
+// Why a session ends by itself.
+var (
+	errSetup   = errors.New("no publish or play in time")
+	errPeer    = errors.New("the peer closed the connection")
+	errDeleted = errors.New("the peer deleted the stream")
+	errRefused = errors.New("refused")
+	errBroken  = errors.New("the session broke") // only seen when it panics
+)
+
+func newReader(r io.Reader) *chunk.Reader { return chunk.NewReader(r, setupLimits()) }
+
+// setupLimits are for a peer that does not publish.
+func setupLimits() chunk.Limits {
+	return chunk.Limits{Message: setupMessage, Partial: 4 * setupMessage, Buffer: 4 << 10}
+}
+
+// past is a deadline that makes whoever waits give up.
+func past() time.Time { return time.Unix(1, 0) }
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	p, _ := netip.ParseAddrPort(a.String()) // the zero address stands for one that is no IP address
+	return p
+}
+
+// run serves the peer until it leaves or is ended, and logs why.
+func (s *session) run(ctx context.Context) {
+	stop := context.AfterFunc(ctx, s.cut)
+	defer stop()
+	defer s.conn.Close() //nolint:errcheck // nothing can be done about it
+	err := s.serve(ctx)
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case errors.Is(err, errRefused):
+		s.linger()
+		return // the refusal has been logged
+	case errors.Is(err, egress.ErrStalled):
+		s.cut()
+	default:
+		err = gone(err)
+	}
+	s.log.Debug("connection closed", "cause", err, "remote", s.remote)
+}
+
+// cut closes the connection without a farewell: TLS has one, and would wait for a peer that does not read.
+func (s *session) cut() {
+	conn := s.conn
+	_ = conn.SetDeadline(past()) // wakes who waits, even where Close would not
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	_ = conn.Close()
+}
+
+// interrupt makes reading and writing fail as soon as ctx ends. Call the function that it returns before setting another
+// deadline: from then on none is set behind one's back.
+func (s *session) interrupt(ctx context.Context) (stop func()) {
+	done := make(chan struct{})
+	stopped := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = s.conn.SetDeadline(past()) // a connection that is closed needs none
+	})
+	return func() {
+		if !stopped() {
+			<-done
+		}
+	}
+}
+
+// serve shakes hands and then does what the peer asks for, one publishing or playing after another.
+func (s *session) serve(ctx context.Context) error {
+	if err := s.deadline(setupTimeout); err != nil {
+		return err
+	}
+	if err := s.shakeHands(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.log.Info("handshake failed", "cause", setupError(err), "remote", s.remote)
+		return err
+	}
+	for {
+		do, err := s.awaitMedia()
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+				s.log.Info("session ended before media", "cause", setupError(err), "remote", s.remote)
+			}
+			return err
+		}
+		if err := do(ctx); err != nil {
+			return err
+		}
+		if err := s.deadline(setupTimeout); err != nil {
+			return err
+		}
+	}
+}
+
+// gone reduces the many ways in which a peer can be gone to one.
+func gone(err error) error {
+	for _, sign := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, sign) {
+			return errPeer
+		}
+	}
+	return err
+}
+
+// setupError names the passing of a phase's limit as what it is.
+func setupError(err error) error {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("%w (%v)", errSetup, setupTimeout)
+	}
+	return gone(err)
+}
+
+// deadline bounds all reading and writing from now on; 0 means no bound.
+func (s *session) deadline(d time.Duration) error {
+	if d == 0 {
+		return s.conn.SetDeadline(time.Time{})
+	}
+	return s.conn.SetDeadline(time.Now().Add(d))
+}
+
+func (s *session) shakeHands(ctx context.Context) error {
+	if t, ok := s.conn.(*tls.Conn); ok {
+		if err := t.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("TLS: %w", err)
+		}
+	}
+	_, err := handshake.Server(s.conn, rand.Reader)
+	return err
+}
+
+// awaitMedia answers commands until one of them begins publishing or playing, and returns what is to be done.
+func (s *session) awaitMedia() (do func(context.Context) error, err error) {
+	for {
+		m, err := s.in.Read()
+		if err != nil {
+			return nil, err
+		}
+		if err = s.acknowledge(s.send); err != nil {
+			return nil, err
+		}
+		handled, err := s.control(m, s.send)
+		if err != nil {
+			return nil, err
+		}
+		if handled {
+			continue
+		}
+		c, ok, err := parseCommand(m)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue // data or media before publish: encoders that are in a hurry
+		}
+		if do, err = s.command(c); do != nil || err != nil {
+			return do, err
+		}
+	}
+}
+
+// send writes an answer. The deadline of the phase bounds it.
+func (s *session) send(b []byte) error {
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// acknowledge tells the peer how much was received, as often as it wants to know. Call it for every message.
+func (s *session) acknowledge(send func([]byte) error) error {
+	if s.window == 0 || s.in.Bytes()-s.acked < s.window {
+		return nil
+	}
+	s.acked = s.in.Bytes()
+	return send(chunk.AppendAcknowledgement(nil, uint32(s.acked))) //nolint:gosec // it wraps (5.4.3)
+}
+
+// control handles the protocol's own messages. It says whether m was one.
+func (s *session) control(m chunk.Message, send func([]byte) error) (bool, error) {
+	switch m.Type {
+	case chunk.TypeSetChunkSize, chunk.TypeAbort, chunk.TypeAcknowledgement, chunk.TypeSetPeerBandwidth:
+		return true, nil
+	case chunk.TypeWindowAckSize:
+		n, err := m.Uint32()
+		s.window = uint64(n)
+		return true, err
+	case chunk.TypeUserControl:
+		event, data, err := m.UserControl()
+		if err != nil || event != chunk.EventPingRequest || len(data) < 4 {
+			return true, err
+		}
+		at := uint32(data[0])<<24 | uint32(data[1])<<16 | uint32(data[2])<<8 | uint32(data[3])
+		return true, send(chunk.AppendUserControl(nil, chunk.EventPingResponse, at))
+	}
+	return false, nil
+}
+
+// linger lets a peer that was refused read why: closing a connection with unread input would throw the answer away.
+func (s *session) linger() {
+	if t, ok := s.conn.(interface{ CloseWrite() error }); !ok || t.CloseWrite() != nil {
+		return
+	}
+	if s.deadline(lingerTime) == nil {
+		_, _ = io.Copy(io.Discard, s.conn)
+	}
+}
+
+// request is what the session asks the hub for.
+func (s *session) request(path, query string) (hub.Request, error) {
+	key, err := hub.ParseKey(path)
+	return hub.Request{
+		Key: key, Session: s.id, Protocol: "rtmp", Remote: s.remote, Query: query, Agent: s.agent,
+	}, err
+}
