@@ -1,0 +1,115 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/hub"
+)
+
+// RequireSecret lets only requests through that carry the secret. The comparison takes the same time for all.
+func RequireSecret(secret conf.Secret, h http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(secret.Reveal()))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			given = r.URL.Query().Get("secret")
+		}
+		got := sha256.Sum256([]byte(given))
+		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			writeError(w, http.StatusUnauthorized, "unauthorized", "this path needs the secret (see api.secret)")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Streams answers what is being published.
+func Streams(h *hub.Hub) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/streams", func(w http.ResponseWriter, _ *http.Request) {
+		write(w, http.StatusOK, list(h.Snapshot()))
+	})
+	mux.HandleFunc("GET /api/v1/streams/{app}/{name...}", func(w http.ResponseWriter, r *http.Request) {
+		key, err := hub.ParseKey(r.PathValue("app") + "/" + r.PathValue("name"))
+		if err != nil {
+			writeError(w, http.StatusBadRequest, hub.Reason(err), err.Error())
+			return
+		}
+		s := h.Snapshot()
+		for i := range s.Streams {
+			if s.Streams[i].Key == key {
+				write(w, http.StatusOK, describe(&s.Streams[i], s.At))
+				return
+			}
+		}
+		writeError(w, http.StatusNotFound, hub.Reason(hub.ErrNotFound), "no such stream: "+key.String())
+	})
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "not-found", r.Method+" "+r.URL.Path+" is no part of this API")
+	})
+	return mux
+}
+
+// health is the body of the health paths.
+type health struct {
+	Status string `json:"status"` // "ok" or what is wrong
+}
+
+// stallMax is how late the hub's loop, which turns four times a second, may be.
+const stallMax = 5 * time.Second
+
+// Live answers whether the process works: 200, or 503 when the hub's loop has not turned for 5 s.
+func Live(h *hub.Hub) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if h.Stalled() > stallMax {
+			write(w, http.StatusServiceUnavailable, health{"the control loop is stuck"})
+			return
+		}
+		write(w, http.StatusOK, health{"ok"})
+	})
+}
+
+// Ready answers whether publishers and viewers are let in: 200, or 503 with the reason.
+func Ready(h *hub.Hub) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.Closing() {
+			write(w, http.StatusServiceUnavailable, health{"shutting down"})
+			return
+		}
+		Live(h).ServeHTTP(w, r)
+	})
+}
+
+// failure is the body of an error.
+type failure struct {
+	Code    int    `json:"code"` // HTTP status
+	Error   string `json:"error"`
+	Message string `json:"message"`
+}
+
+func writeError(w http.ResponseWriter, status int, word, message string) {
+	write(w, status, failure{status, word, message})
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(body) // the peer may be gone
+}
+
+// NotFound answers paths that nothing serves.
+func NotFound() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "not-found", "nothing is served at "+r.URL.Path)
+	})
+}

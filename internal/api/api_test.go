@@ -1,0 +1,183 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/vigil-media/vigil/internal/api"
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/sim"
+)
+
+func request(session, protocol, path string) hub.Request {
+	key, err := hub.ParseKey(path)
+	if err != nil {
+		panic(err)
+	}
+	return hub.Request{
+		Key: key, Session: session, Protocol: protocol, Remote: netip.MustParseAddrPort("192.0.2.1:5000"),
+		Agent: "<b>encoder</b>", Query: "token=hidden",
+	}
+}
+
+// publish takes a key and writes two groups of pictures with sound.
+func publish(t *testing.T, h *hub.Hub, path string) *hub.Lease {
+	t.Helper()
+	l, err := h.Publish(t.Context(), request("00a1", "proto", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Release(nil) })
+	e := sim.New(sim.Options{Video: av.H264, Audio: av.AAC, GOP: 10})
+	for _, u := range e.Take(60) {
+		if err := l.Write(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+func get(t *testing.T, h http.Handler, path string, into any) int {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
+		t.Fatalf("GET %s: %v: %s", path, err, w.Body)
+	}
+	return w.Code
+}
+
+func TestStreams(t *testing.T) {
+	h := hub.New(hub.DefaultConfig(), nil)
+	publish(t, h, "live/a/b")
+	for _, id := range []string{"00b1", "00b2"} {
+		v, err := h.Play(t.Context(), request(id, "other", "live/a/b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Release(nil)
+	}
+	type session struct{ ID, Protocol, Remote, Agent, Stream string }
+	type view struct {
+		Key, App, Name string
+		Ready          bool
+		Tracks         []struct {
+			Kind, Codec string
+			Width       int
+			GOP         float64 `json:"gop_seconds"`
+			Units       uint64
+		}
+		Publisher session
+		Viewers   map[string]int
+		Sessions  []session
+	}
+	var list struct {
+		Publishers, Viewers int
+		Streams             []view
+	}
+	handler := api.Streams(h)
+	if code := get(t, handler, "/api/v1/streams", &list); code != http.StatusOK || len(list.Streams) != 1 {
+		t.Fatalf("%d: %+v", code, list)
+	}
+	if list.Publishers != 1 || list.Viewers != 2 {
+		t.Errorf("%d publishers, %d viewers", list.Publishers, list.Viewers)
+	}
+	var one view
+	if code := get(t, handler, "/api/v1/streams/live/a/b", &one); code != http.StatusOK {
+		t.Fatalf("%d", code)
+	}
+	for _, s := range []view{list.Streams[0], one} {
+		if s.Key != "live/a/b" || s.App != "live" || s.Name != "a/b" || !s.Ready {
+			t.Errorf("%+v", s)
+		}
+		if s.Viewers["other"] != 2 || len(s.Sessions) != 2 || s.Publisher.ID != "00a1" ||
+			s.Publisher.Remote != "192.0.2.1:5000" || s.Publisher.Agent != "<b>encoder</b>" {
+			t.Errorf("sessions: %+v", s)
+		}
+		if len(s.Tracks) != 2 || s.Tracks[0].Codec != "H264" || s.Tracks[0].Width == 0 || s.Tracks[0].GOP <= 0 ||
+			s.Tracks[1].Kind != "audio" || s.Tracks[0].Units+s.Tracks[1].Units != 60 {
+			t.Errorf("tracks: %+v", s.Tracks)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	handler := api.Streams(hub.New(hub.DefaultConfig(), nil))
+	for path, want := range map[string]int{
+		"/api/v1/streams/live/none":    http.StatusNotFound,
+		"/api/v1/streams/live/%01":     http.StatusBadRequest,
+		"/api/v1/streams/live/a%2f%2f": http.StatusBadRequest,
+		"/api/v1/nothing":              http.StatusNotFound,
+	} {
+		var body struct {
+			Code           int
+			Error, Message string
+		}
+		if code := get(t, handler, path, &body); code != want || body.Code != want || body.Message == "" || body.Error == "" {
+			t.Errorf("%s: %d %+v, want %d", path, code, body, want)
+		}
+	}
+}
+
+func TestSecret(t *testing.T) {
+	inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	handler := api.RequireSecret(conf.Secret("right"), inner)
+	for _, c := range []struct {
+		header, query string
+		want          int
+	}{
+		{"", "", http.StatusUnauthorized},
+		{"Bearer right", "", http.StatusTeapot},
+		{"Bearer wrong", "", http.StatusUnauthorized},
+		{"Bearer wrong", "right", http.StatusUnauthorized},
+		{"Basic right", "", http.StatusUnauthorized},
+		{"", "right", http.StatusTeapot},
+		{"", "right%00", http.StatusUnauthorized},
+		{"Bearer ", "", http.StatusUnauthorized},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?secret="+c.query, nil)
+		if c.header != "" {
+			r.Header.Set("Authorization", c.header)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%q %q: %d, want %d", c.header, c.query, w.Code, c.want)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	h := hub.New(hub.DefaultConfig(), nil)
+	var body struct{ Status string }
+	if code := get(t, api.Live(h), "/livez", &body); code != http.StatusOK {
+		t.Errorf("live: %d %+v", code, body)
+	}
+	if code := get(t, api.Ready(h), "/readyz", &body); code != http.StatusOK {
+		t.Errorf("ready: %d %+v", code, body)
+	}
+	h.Close()
+	if code := get(t, api.Live(h), "/livez", &body); code != http.StatusOK {
+		t.Errorf("live while closing: %d %+v", code, body)
+	}
+	if code := get(t, api.Ready(h), "/readyz", &body); code != http.StatusServiceUnavailable {
+		t.Errorf("ready while closing: %d %+v", code, body)
+	}
+}
+
+// TestStuckLoop lets time pass without the hub's loop.
+func TestStuckLoop(t *testing.T) {
+	bubble(t, func(pass func()) {
+		h := hub.New(hub.DefaultConfig(), nil)
+		pass()
+		var body struct{ Status string }
+		if code := get(t, api.Live(h), "/livez", &body); code != http.StatusServiceUnavailable {
+			t.Errorf("live with a stuck loop: %d %+v", code, body)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// streamList is the answer of GET /api/v1/streams.
+type streamList struct {
+	At         time.Time    `json:"at"`
+	Publishers int          `json:"publishers"`
+	Viewers    int          `json:"viewers"` // those that wait for a stream included
+	Streams    []streamView `json:"streams"`
+	Waiting    []session    `json:"waiting"` // viewers of streams that nobody publishes
+}
+
+type streamView struct {
+	Key       string         `json:"key"` // app/name
+	VHost     string         `json:"vhost"`
+	App       string         `json:"app"`
+	Name      string         `json:"name"`
+	Epoch     uint64         `json:"epoch"` // grows with every publisher
+	Ready     bool           `json:"ready"` // all tracks are known
+	Uptime    float64        `json:"uptime_seconds"`
+	BitRate   float64        `json:"bit_rate"` // bits a second, over about the last second
+	Received  uint64         `json:"received_bytes"`
+	Tracks    []track        `json:"tracks"`
+	Publisher session        `json:"publisher"`
+	Viewers   map[string]int `json:"viewers"` // by protocol
+	Sessions  []session      `json:"sessions"`
+}
+
+type track struct {
+	ID          int     `json:"id"`
+	Kind        string  `json:"kind"`
+	Codec       string  `json:"codec"`
+	Description string  `json:"description"`
+	Width       int     `json:"width,omitempty"`
+	Height      int     `json:"height,omitempty"`
+	FPS         float64 `json:"fps,omitempty"` // measured
+	GOP         float64 `json:"gop_seconds,omitempty"`
+	SampleRate  int     `json:"sample_rate,omitempty"`
+	Channels    int     `json:"channels,omitempty"`
+	BitRate     float64 `json:"bit_rate"`
+	Units       uint64  `json:"units"`
+	Bytes       uint64  `json:"bytes"`
+	Corrected   uint64  `json:"corrected_stamps"`
+}
+
+type session struct {
+	ID       string    `json:"id"` // as in the log
+	Protocol string    `json:"protocol"`
+	Stream   string    `json:"stream"`
+	Remote   string    `json:"remote"`
+	Agent    string    `json:"agent,omitempty"`
+	Started  time.Time `json:"started"`
+	Received uint64    `json:"received_bytes,omitempty"`
+	Sent     uint64    `json:"sent_bytes,omitempty"`
+	Skips    uint64    `json:"skips,omitempty"`
+}
+
+func list(s *hub.Snapshot) streamList {
+	l := streamList{
+		At: s.At, Publishers: s.Publishers, Viewers: s.Viewers,
+		Streams: make([]streamView, 0, len(s.Streams)), Waiting: sessions(s.Waiting),
+	}
+	for i := range s.Streams {
+		l.Streams = append(l.Streams, describe(&s.Streams[i], s.At))
+	}
+	return l
+}
+
+func describe(s *hub.StreamInfo, at time.Time) streamView {
+	v := streamView{
+		Key: s.Key.String(), VHost: s.Key.VHost, App: s.Key.App, Name: s.Key.Name, Epoch: s.Epoch, Ready: s.Ready,
+		Uptime:  at.Sub(s.Publisher.Started).Seconds(),
+		BitRate: s.Stats.BitRate, Received: s.Stats.Bytes,
+		Tracks: make([]track, 0, len(s.Stats.Tracks)), Publisher: describeSession(s.Publisher),
+		Viewers: map[string]int{}, Sessions: sessions(s.Viewers),
+	}
+	for _, t := range s.Stats.Tracks {
+		v.Tracks = append(v.Tracks, describeTrack(t))
+	}
+	for _, w := range s.Viewers {
+		v.Viewers[w.Protocol]++
+	}
+	return v
+}
+
+func describeTrack(s stream.TrackStats) track {
+	t := track{
+		ID: s.Track.ID, Kind: s.Track.Kind().String(), Codec: s.Track.Codec.String(), Description: s.Track.String(),
+		Width: s.Track.Width, Height: s.Track.Height, SampleRate: s.Track.SampleRate, Channels: s.Track.Channels,
+		GOP: s.GOP.Seconds(), BitRate: s.BitRate, Units: s.Units, Bytes: s.Bytes, Corrected: s.Corrected,
+	}
+	if s.Track.Kind() == av.Video {
+		t.FPS = s.Rate
+	}
+	return t
+}
+
+func sessions(infos []hub.SessionInfo) []session {
+	out := make([]session, 0, len(infos))
+	for _, i := range infos {
+		out = append(out, describeSession(i))
+	}
+	return out
+}
+
+func describeSession(i hub.SessionInfo) session {
+	return session{
+		ID: i.ID, Protocol: i.Protocol, Stream: i.Key.String(), Remote: i.Remote.String(), Agent: i.Agent,
+		Started: i.Started, Received: i.Received, Sent: i.Sent, Skips: i.Skips,
+	}
+}
