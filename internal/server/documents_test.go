@@ -1,0 +1,62 @@
+package server_test
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/server"
+)
+
+var update = flag.Bool("update", false, "write the documents anew")
+
+const (
+	configurationFile = "../../docs/configuration.md"
+	readmeFile        = "../../README.md"
+	tableBegin        = "<!-- protocols: made by make docs -->\n"
+	tableEnd          = "<!-- end of protocols -->\n"
+)
+
+// TestDocuments holds the generated documents against the code. "make docs" writes them.
+func TestDocuments(t *testing.T) {
+	readme := read(t, readmeFile)
+	head, rest, ok := strings.Cut(readme, tableBegin)
+	_, tail, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatalf("README.md has no place for the table of protocols: %q ... %q", tableBegin, tableEnd)
+	}
+	for file, want := range map[string]string{
+		configurationFile: server.ConfigurationDocument(),
+		readmeFile:        head + tableBegin + server.ProtocolTable() + tableEnd + tail,
+	} {
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if read(t, file) != want {
+			t.Errorf("%s is not what the code says: run make docs", file)
+		}
+	}
+}
+
+// TestReferenceIsSound loads the reference as a configuration: every line of it must be valid.
+func TestReferenceIsSound(t *testing.T) {
+	_, err := conf.Load(conf.Source{
+		File: "reference.yaml", Data: []byte(conf.Reference(server.Known())), Known: server.Known(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/task"
+)
+
+// Limits of HTTP that are no settings. Live bodies take their connection over, out of these limits' reach.
+const (
+	httpHeaderTimeout = 10 * time.Second
+	httpAnswerTimeout = 90 * time.Second // covers the longest wait for a stream
+	httpIdleTimeout   = time.Minute
+	httpHeaderBytes   = 32 << 10
+)
+
+// httpServer is the shared HTTP listener, plain and over TLS.
+type httpServer struct {
+	handler   http.Handler
+	log       *slog.Logger
+	listeners []net.Listener
+	handlers  sync.WaitGroup // of requests, those that have taken their connection over included
+}
+
+// listenHTTP opens the HTTP listeners.
+func listenHTTP(cfg httpConfig, n *network, t *tls.Config, h http.Handler, log *slog.Logger) (*httpServer, error) {
+	s := &httpServer{handler: h, log: log}
+	used := &atomic.Int64{}
+	open := func(name, address string) (net.Listener, error) {
+		l, err := n.Listen(context.Background(), name, address)
+		return &limited{Listener: l, used: used, most: int64(cfg.Connections)}, err
+	}
+	if !cfg.Listen.Off() {
+		l, err := open("HTTP", cfg.Listen.String())
+		if err != nil {
+			return nil, err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	if !cfg.TLS.Listen.Off() {
+		if t == nil {
+			return nil, errors.New("http.tls.listen needs tls.cert and tls.key")
+		}
+		l, err := open("HTTPS", cfg.TLS.Listen.String())
+		if err != nil {
+			return nil, err
+		}
+		s.listeners = append(s.listeners, tls.NewListener(l, t))
+	}
+	return s, nil
+}
+
+// Run serves until ctx ends, and returns when the last request has been answered.
+func (s *httpServer) Run(ctx context.Context) error {
+	srv := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.handlers.Add(1)
+			defer s.handlers.Done()
+			s.handler.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: httpHeaderTimeout,
+		WriteTimeout:      httpAnswerTimeout,
+		IdleTimeout:       httpIdleTimeout,
+		MaxHeaderBytes:    httpHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.With("protocol", "http").Handler(), slog.LevelDebug),
+	}
+	g, gctx := task.NewGroup(ctx)
+	stop := context.AfterFunc(gctx, func() { _ = srv.Close() })
+	defer stop()
+	for _, l := range s.listeners {
+		g.Go("http accept", func(ctx context.Context) error {
+			if err := srv.Serve(l); ctx.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	s.handlers.Wait()
+	return err
+}
+
+// limited is a listener that closes at once what comes beyond a number of open connections.
+type limited struct {
+	net.Listener
+	used *atomic.Int64
+	most int64
+}
+
+// Accept implements net.Listener.
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.used.Add(1) <= l.most {
+			return &counted{Conn: conn, used: l.used}, nil
+		}
+		l.used.Add(-1)
+		_ = conn.Close()
+	}
+}
+
+// counted is a connection that gives its place back when it is closed.
+type counted struct {
+	net.Conn
+	used *atomic.Int64
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.once.Do(func() { c.used.Add(-1) })
+	return c.Conn.Close()
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"github.com/vigil-media/vigil/internal/log"
+)
+
+func trimSpace(b []byte) string { return string(bytes.TrimSpace(b)) }
+
+// announce logs what listens where, and shows the start-up screen to people.
+func (s *Server) announce() {
+	for _, l := range s.net.all() {
+		s.logger.Debug("listening", "name", l.name, "address", l.listener.Addr().String())
+	}
+	s.logger.Info("started", "version", s.opt.Version)
+	s.logger.Warn("publishing and playing are open to everybody who can reach the ports")
+	if s.opt.Screen != nil && s.cfg.log.Format == log.FormatText {
+		_, _ = s.opt.Screen.Write(s.screen()) // a closed terminal is no reason not to serve
+	}
+}
+
+// screen is what a person sees first.
+func (s *Server) screen() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Vigil %s\n\n", s.opt.Version)
+	for _, l := range s.net.all() {
+		fmt.Fprintf(&b, "  %-11s %s\n", l.name, l.listener.Addr())
+	}
+	fmt.Fprintf(&b, "  %-11s %s\n", "data", s.store.Path())
+	header := "Authorization: Bearer SECRET"
+	if s.cfg.api.Secret == "" {
+		fmt.Fprintf(&b, "  %-11s %s\n", "API secret", filepath.Join(s.cfg.data, secretFile))
+		header = "Authorization: Bearer $(cat " + filepath.Join(s.cfg.data, secretFile) + ")"
+	} else {
+		fmt.Fprintf(&b, "  %-11s %s\n", "API secret", "the configured one")
+	}
+	b.WriteString("\nTry:\n")
+	if port, ok := s.port("RTMP"); ok {
+		if port != "1935" {
+			port = ":" + port
+		} else {
+			port = ""
+		}
+		fmt.Fprintf(&b, "  ffmpeg -re -i in.mp4 -c copy -f flv rtmp://127.0.0.1%s/live/cam1\n", port)
+	}
+	if port, ok := s.port("HTTP"); ok {
+		fmt.Fprintf(&b, "  ffplay http://127.0.0.1:%s/live/cam1.live.flv\n", port)
+		fmt.Fprintf(&b, "  curl -H \"%s\" http://127.0.0.1:%s/api/v1/streams\n", header, port)
+	}
+	b.WriteString("\n")
+	return b.Bytes()
+}
+
+// port returns the port of a listener.
+func (s *Server) port(name string) (string, bool) {
+	for _, l := range s.net.all() {
+		if l.name == name {
+			_, port, err := net.SplitHostPort(l.listener.Addr().String())
+			return port, err == nil
+		}
+	}
+	return "", false
+}
+
+// Addr returns the address of the listener with the given name, such as "HTTP", or nil. Listeners with port 0 have got
+// a real one.
+func (s *Server) Addr(name string) net.Addr {
+	for _, l := range s.net.all() {
+		if l.name == name {
+			return l.listener.Addr()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/api"
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/disk"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/log"
+	"github.com/vigil-media/vigil/internal/metrics"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/protocol/all"
+	"github.com/vigil-media/vigil/internal/task"
+)
+
+// DrainTime is how long viewers may take to run to the end of their streams when the server stops.
+const DrainTime = 3 * time.Second
+
+// secretFile is where the API secret is kept, under the data folder.
+const secretFile = "api-secret"
+
+// Options are what a server is made of.
+type Options struct {
+	Config  *conf.Config
+	Version string
+	Console io.Writer // the log goes here
+	Screen  io.Writer // the start-up screen goes here; nil: none
+}
+
+// Server is a Vigil that listens. Run it.
+type Server struct {
+	cfg    config
+	opt    Options
+	log    *log.Log
+	logger *slog.Logger
+	store  *disk.Store
+	net    *network
+	hub    *hub.Hub
+	http   *httpServer
+	rooms  []protocol.Server
+}
+
+// New builds a server and opens its listeners. A *ListenError says that one cannot be opened.
+func New(o Options) (*Server, error) {
+	cfg, err := decode(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, opt: o, net: &network{}}
+	s.log = log.New(log.Options{Config: cfg.log, Console: o.Console})
+	s.logger = s.log.Logger()
+	if err := s.build(); err != nil {
+		s.net.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) build() error {
+	store, err := disk.Open(s.cfg.data)
+	if err != nil {
+		return fmt.Errorf("data: %w", err)
+	}
+	s.store = store
+	secret, err := s.secret()
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := newTLS(s.cfg.tls, s.logger)
+	if err != nil {
+		return err
+	}
+	m := metrics.New()
+	s.hub = hub.New(s.cfg.hub, nil, m)
+	mux := protocol.NewMux()
+	mux.Handle("/livez", api.Live(s.hub))
+	mux.Handle("/readyz", api.Ready(s.hub))
+	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.opt.Version)))
+	mux.Handle("/api/", api.RequireSecret(secret, api.Streams(s.hub)))
+	mux.Handle("/", api.NotFound())
+
+	env := protocol.Env{
+		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, NewID: newIDs(),
+		Egress: s.cfg.egress,
+	}
+	for _, p := range all.Protocols() {
+		room, serr := p.Serve(env, s.opt.Config.Section(p.Name))
+		if serr != nil {
+			return serr
+		}
+		s.rooms = append(s.rooms, room)
+	}
+	s.http, err = listenHTTP(s.cfg.http, s.net, tlsConfig, mux, s.logger)
+	return err
+}
+
+// secret returns the API's secret: the configured one, or the one that the first run made.
+func (s *Server) secret() (conf.Secret, error) {
+	if s.cfg.api.Secret != "" {
+		return s.cfg.api.Secret, nil
+	}
+	b, _, err := s.store.ReadOrCreate(secretFile, 0o600, func() ([]byte, error) {
+		var b [24]byte
+		_, err := rand.Read(b[:])
+		return []byte(hex.EncodeToString(b[:]) + "\n"), err
+	})
+	if exposed, ok := errors.AsType[*disk.ExposedError](err); ok {
+		s.logger.Warn("others can read the API secret", "cause", exposed)
+		err = nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("API secret: %w", err)
+	}
+	return conf.Secret(trimSpace(b)), nil
+}
+
+// newIDs returns a source of session ids: short, and unique in the process. They begin somewhere, so that two runs are not
+// mistaken for one another in a log.
+func newIDs() func() string {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // it does not fail
+	var n atomic.Uint64
+	n.Store(uint64(b[0])<<8 | uint64(b[1]))
+	return func() string { return fmt.Sprintf("%04x", n.Add(1)) }
+}
+
+// Run serves until ctx ends, then drains and returns nil. It returns an error when a part of the server failed.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.store.Close() //nolint:errcheck // it was only read
+	logs, _ := task.NewGroup(context.WithoutCancel(ctx))
+	logs.Go("log", s.log.Run)
+	control, _ := task.NewGroup(context.WithoutCancel(ctx))
+	control.Go("hub", s.hub.Run)
+	data, dataCtx := task.NewGroup(context.WithoutCancel(ctx))
+	data.Go("http", s.http.Run)
+	for _, r := range s.rooms {
+		data.Go("protocol", r.Run)
+	}
+	s.announce()
+
+	select {
+	case <-ctx.Done():
+		s.logger.Info("shutting down", "cause", context.Cause(ctx))
+		s.drain()
+	case <-dataCtx.Done(): // a room failed
+	}
+	data.Stop(hub.ErrClosing)
+	err := data.Wait()
+	control.Stop(hub.ErrClosing)
+	err = errors.Join(err, control.Wait())
+	if err != nil {
+		s.logger.Error("stopped", "cause", err)
+	} else {
+		s.logger.Info("stopped")
+	}
+	logs.Stop(nil)
+	return errors.Join(err, logs.Wait())
+}
+
+// drain ends the publishers and waits, for a while, until the viewers have run to the end of their streams.
+func (s *Server) drain() {
+	s.hub.Close()
+	limit := time.NewTimer(DrainTime)
+	defer limit.Stop()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		publishers, viewers := s.hub.Sessions()
+		if publishers+viewers == 0 {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-limit.C:
+			s.logger.Warn("closing the sessions that are left", "publishers", publishers, "viewers", viewers)
+			return
+		}
+	}
+}
