@@ -10,7 +10,7 @@ type Options struct {
 	Units     int           // units in a ring, rounded up to a power of two; default 1024
 	Bytes     int64         // payload bytes in a ring; default 16 MiB
 	Age       time.Duration // media time in a ring; default 60 s
-	Keep      time.Duration // media time that is kept even when it is older than the newest key unit; default 1.5 s
+	Keep      time.Duration // how long a unit is kept after it came, even when a newer key unit exists; default 1.5 s
 	MaxLag    time.Duration // a reader further behind than this jumps, if a newer key unit exists; default 1.5 s
 	MaxSkips  int           // jumps within a minute after which a reader is ended; default 30
 	ShareIdle time.Duration // how long a share outlives its last viewer; default 10 s

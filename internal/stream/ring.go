@@ -64,16 +64,17 @@ func (r *ring[T]) append(it item[T]) {
 	}
 	r.head.Store(it.seq + 1)
 	r.bytes += int64(it.size)
-	r.trim(it.seq, it.dts)
+	r.trim(it.seq, it.dts, it.at)
 }
 
 // trim forgets what is beyond the bounds, and what neither a newcomer nor a reader that is a little late can want:
-// items before the newest key item that are older than Keep.
-func (r *ring[T]) trim(newest uint64, now time.Duration) {
+// items before the newest key item that came longer ago than Keep. Their media time does not count: after a stall of
+// its network an encoder sends seconds of media at once, which readers must have a chance to take.
+func (r *ring[T]) trim(newest uint64, dts time.Duration, now time.Time) {
 	for tail := r.tail.Load(); tail < newest; tail++ {
-		age := now - r.at(tail).dts
-		surplus := r.bytes > r.opt.Bytes || age > r.opt.Age
-		wanted := age <= r.opt.Keep || r.key.Load() == tail+1 // young, or where a newcomer starts
+		oldest := r.at(tail)
+		surplus := r.bytes > r.opt.Bytes || dts-oldest.dts > r.opt.Age
+		wanted := now.Sub(oldest.at) <= r.opt.Keep || r.key.Load() == tail+1 // young, or where a newcomer starts
 		if wanted && !surplus {
 			return
 		}

@@ -78,31 +78,51 @@ func TestRingBounds(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := New(tc.opt)
-			p, e := s.Publish(), h264(tc.gop)
-			for range 301 {
-				write(t, p, e.Next())
-			}
-			tc.check(t, held(t, s))
+			synctest.Test(t, func(t *testing.T) {
+				s := New(tc.opt)
+				p, e := s.Publish(), h264(tc.gop)
+				for range 301 {
+					time.Sleep(40 * time.Millisecond)
+					write(t, p, e.Next())
+				}
+				tc.check(t, held(t, s))
+			})
 		})
 	}
 }
 
 // While a GOP grows the ring holds it all; when the next key comes, the GOP before stays for Keep.
 func TestRingKeepsNewestGOP(t *testing.T) {
-	s := New(Options{Keep: time.Second})
-	p, e := s.Publish(), h264(100)
-	for i := range 500 {
-		write(t, p, e.Next())
-		units := held(t, s)
-		newestKey := uint64(i / 100 * 100)
-		want := newestKey
-		if since := uint64(i) - newestKey; since < 25 && newestKey > 0 {
-			want = uint64(i) - 25
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Keep: time.Second})
+		p, e := s.Publish(), h264(100)
+		for i := range 500 {
+			time.Sleep(40 * time.Millisecond)
+			write(t, p, e.Next())
+			units := held(t, s)
+			newestKey := uint64(i / 100 * 100)
+			want := newestKey
+			if since := uint64(i) - newestKey; since < 25 && newestKey > 0 {
+				want = uint64(i) - 25
+			}
+			if got := seqs(t, units[:1])[0]; got != want {
+				t.Fatalf("after unit %d the ring begins with %d, want %d", i, got, want)
+			}
 		}
-		if got := seqs(t, units[:1])[0]; got != want {
-			t.Fatalf("after unit %d the ring begins with %d, want %d", i, got, want)
-		}
+	})
+}
+
+// An encoder whose network stalled sends seconds of media at once: a reader that is prompt loses nothing of it.
+func TestRingKeepsBurst(t *testing.T) {
+	s := New(Options{})
+	p, e := s.Publish(), av264(25)
+	write(t, p, e.Take(3)...)
+	r := s.NewReader()
+	write(t, p, e.Take(300)...) // more than 4 s, several GOPs
+	dst := make([]*av.AccessUnit, 500)
+	n, err := r.Read(t.Context(), dst)
+	if err != nil || n != 303 || r.Skips() != 0 {
+		t.Errorf("%d units of 303, %d skips, %v", n, r.Skips(), err)
 	}
 }
 
@@ -117,7 +137,7 @@ func TestRingOversizedUnit(t *testing.T) {
 }
 
 func TestRingReleasesMemory(t *testing.T) {
-	s := New(Options{Keep: time.Millisecond})
+	s := New(Options{Keep: time.Nanosecond})
 	p, e := s.Publish(), h264(5)
 	r := s.NewReader()
 	var refs []weak.Pointer[av.AccessUnit]

@@ -184,10 +184,13 @@ func (v *Viewer) Next(ctx context.Context, limit int) ([]byte, error) {
 		return v.enter(it), nil
 	}
 	b := it.value.bytes
+	if v.told(it) {
+		b = b[it.value.config:]
+	}
 	v.take(it)
 	for len(b) < limit {
 		it, jumped, err = v.peek()
-		if it == nil || jumped || err != nil || !adjacent(b, it.value.bytes) {
+		if it == nil || jumped || err != nil || v.told(it) || !adjacent(b, it.value.bytes) {
 			v.joined = !jumped // a jump is for the next call, since this one has bytes to return
 			break
 		}
@@ -197,24 +200,44 @@ func (v *Viewer) Next(ctx context.Context, limit int) ([]byte, error) {
 	return slices.Clip(b), nil
 }
 
+// told says that the packet begins with a configuration that the viewer has had already, when it entered.
+func (v *Viewer) told(it *item[packet]) bool {
+	return it.value.config > 0 && slices.Equal(v.sent, it.tracks)
+}
+
 func (v *Viewer) take(it *item[packet]) {
-	v.sent = it.tracks
+	if it.value.config > 0 {
+		v.sent = it.tracks
+	}
 	v.next++
 }
 
 // enter returns the packet with what a newcomer, or a viewer that has jumped, needs before it.
 func (v *Viewer) enter(it *item[packet]) []byte {
 	var b []byte
-	mux := v.share.mux
+	mux, tracks := v.share.mux, v.outlook(it)
 	if len(v.sent) == 0 {
-		b = mux.Head(b, it.tracks)
+		b = mux.Head(b, tracks)
 	}
-	if !slices.Equal(v.sent, it.tracks) {
-		b = mux.Config(b, it.tracks, v.sent, it.dts)
+	if !slices.Equal(v.sent, tracks) {
+		b = mux.Config(b, tracks, v.sent, it.dts)
 	}
-	v.joined = true
-	v.take(it)
+	v.joined, v.sent = true, tracks
+	v.next++
 	return append(b, it.value.bytes[it.value.config:]...)
+}
+
+// outlook returns the tracks of an item, and those that have joined the stream since: a newcomer is told at once of all
+// that it will meet, because players decide by the head which decoders they need.
+func (v *Viewer) outlook(it *item[packet]) []*av.Track {
+	tracks := it.tracks
+	for _, t := range v.share.stream.Tracks() {
+		i, known := slices.BinarySearchFunc(tracks, t.ID, byID)
+		if !known {
+			tracks = slices.Insert(slices.Clone(tracks), i, t)
+		}
+	}
+	return tracks
 }
 
 // adjacent says whether next lies directly behind b in the same chunk.

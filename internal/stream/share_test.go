@@ -104,13 +104,13 @@ func TestParameterChangeInOrder(t *testing.T) {
 	if len(pl.units) != 125 || pl.check.Gaps != 0 {
 		t.Errorf("%d units, %d gaps", len(pl.units), pl.check.Gaps)
 	}
-	// Video alone, then with sound, then two changes.
-	if pl.configs != 4 || pl.heads != 1 {
+	// Video and sound, which came after the picture that the viewer starts with, at once; then two changes.
+	if pl.configs != 3 || pl.heads != 1 {
 		t.Errorf("%d configurations, %d heads", pl.configs, pl.heads)
 	}
 }
 
-// One who joins after a change in mid-GOP gets the units before it under the old tracks.
+// One who joins after a track has come in mid-GOP is told of it at once, and not again where it came.
 func TestFillBackOverTrackChange(t *testing.T) {
 	s := New(Options{Keep: time.Hour})
 	p, e, m := s.Publish(), h264(50), &recorder{}
@@ -124,8 +124,8 @@ func TestFillBackOverTrackChange(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if pl.configs != 2 || len(pl.units) != 11 {
-		t.Errorf("%d configurations for %d units, want 2 for 11", pl.configs, len(pl.units))
+	if pl.configs != 1 || len(pl.units) != 11 {
+		t.Errorf("%d configurations for %d units, want 1 for 11", pl.configs, len(pl.units))
 	}
 }
 

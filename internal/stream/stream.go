@@ -127,10 +127,12 @@ func (s *Stream) NewReader() *Reader {
 	return r
 }
 
+func byID(t *av.Track, id int) int { return t.ID - id }
+
 // setTrack notes a unit's track, in place of the one with the same ID. Under mu.
 func (s *Stream) setTrack(t *av.Track) error {
 	old := *s.tracks.Load()
-	i, found := slices.BinarySearchFunc(old, t.ID, func(t *av.Track, id int) int { return t.ID - id })
+	i, found := slices.BinarySearchFunc(old, t.ID, byID)
 	if found && old[i] == t {
 		return nil
 	}
