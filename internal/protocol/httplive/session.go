@@ -74,6 +74,9 @@ func (s *server) play(w http.ResponseWriter, r *http.Request) {
 	}
 	viewing, err := s.env.Hub.Play(ctx, v.req)
 	if err != nil {
+		if r.Context().Err() != nil { // the HTTP server ends it without a reason
+			err = errLeft
+		}
 		v.refused(ctx, err)
 		refuseFor(w, err)
 		return

@@ -118,18 +118,18 @@ func (s *session) serve(ctx context.Context) error {
 		s.log.Info("handshake failed", "cause", setupError(err), "remote", s.remote)
 		return err
 	}
-	for {
+	for began := false; ; began = true {
 		do, err := s.awaitMedia()
 		if err != nil {
-			if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+			if !began && ctx.Err() == nil && !errors.Is(err, io.EOF) {
 				s.log.Info("session ended before media", "cause", setupError(err), "remote", s.remote)
 			}
 			return err
 		}
-		if err := do(ctx); err != nil {
+		if err = do(ctx); err != nil {
 			return err
 		}
-		if err := s.deadline(setupTimeout); err != nil {
+		if err = s.deadline(setupTimeout); err != nil {
 			return err
 		}
 	}
