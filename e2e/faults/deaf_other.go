@@ -1,0 +1,13 @@
+//go:build !linux
+
+package faults
+
+import (
+	"errors"
+	"net"
+	"syscall"
+)
+
+func deafen(*net.TCPConn) error { return errors.ErrUnsupported }
+
+func smallWindow(_, _ string, _ syscall.RawConn) error { return nil }

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"time"
+)
+
+// work is a folder for what the tests of a run share: the program, the clips.
+var work string
+
+func TestMain(m *testing.M) {
+	var err error
+	if work, err = os.MkdirTemp("", "vigil-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(work); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+// raced says whether these tests run under the race detector.
+func raced() bool {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return false
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return s.Value == "true"
+		}
+	}
+	return false
+}
+
+// build builds the program once.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(work, "vigil")
+	args, cgo := []string{"build", "-o", path}, "CGO_ENABLED=0"
+	if raced() {
+		args, cgo = append(args, "-race", "-tags", "netgo"), "CGO_ENABLED=1"
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", append(args, "../cmd/vigil")...)
+	cmd.Env = append(os.Environ(), cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// program returns the path of the program under test.
+func program(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// within waits until ok says so, and fails the test after limit.
+func within(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	if !eventually(limit, ok) {
+		t.Fatalf("not within %v: %s", limit, what)
+	}
+}
+
+// eventually waits until ok says so. It returns false after limit.
+func eventually(limit time.Duration, ok func() bool) bool {
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	deadline := time.Now().Add(limit)
+	for !ok() {
+		if time.Now().After(deadline) {
+			return false
+		}
+		<-poll.C
+	}
+	return true
+}
+
+// hold lets time pass that is itself the matter of a test.
+func hold(d time.Duration) { <-time.After(d) }
