@@ -74,12 +74,8 @@ e2e: deps ## Run the tests with real clients only, and tell each
 	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 15m -count 1 -v -run '$(RUN)' ./e2e/...
 
 .PHONY: faults
-faults: deps ## Run the incident cards at a tenth of their length (up to 40 minutes)
-	@GO='$(GO)' scripts/tagged.sh faults 40m
-
-.PHONY: soak
-soak: deps ## Run the incident cards at full length (hours)
-	@GO='$(GO)' scripts/tagged.sh soak 24h
+faults: deps ## Break 10 000 sessions at every point, and run the incident cards (up to 40 minutes)
+	VIGIL_CYCLES=10000 CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 40m -count 1 -v -run '^(TestCycles|TestHostile|TestStalled)' ./e2e
 
 .PHONY: golden
 golden: ## Write the golden files of a package anew (PKG=./internal/conf), for review
