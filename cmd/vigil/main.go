@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -18,11 +19,14 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// Exit codes, as README.md documents them.
+// Exit codes, as README.md documents them, and the time that an exit may take.
 const (
 	exitFailure = 1
 	exitConfig  = 2
 	exitListen  = 3
+
+	exitTime = 4800 * time.Millisecond // from a signal to the end, whatever hangs
+	lastWord = 200 * time.Millisecond  // to say why, on a standard error that nobody may be reading
 )
 
 // settings are the flags that say what the configuration is.
@@ -59,8 +63,10 @@ func (serveCommand) Run(flags *settings) error {
 	if err != nil {
 		return err
 	}
-	// A second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the process at once
+		time.AfterFunc(exitTime, func() { os.Exit(exitFailure) })
+	})
 	return s.Run(ctx)
 }
 
@@ -68,10 +74,14 @@ type checkCommand struct{}
 
 // Run reads the configuration and says whether it is sound.
 func (checkCommand) Run(flags *settings) error {
-	if _, err := flags.load(); err != nil {
+	cfg, err := flags.load()
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Println("the configuration is sound")
+	if err = server.Check(cfg); err != nil {
+		return err
+	}
+	_, err = fmt.Println("the configuration is sound")
 	return err
 }
 
@@ -94,23 +104,26 @@ func main() {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	run, err := k.Parse(os.Args[1:])
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "vigil: %v\n", err)
-		os.Exit(exitConfig)
+		fail(err, exitConfig)
 	}
 	if err := run.Run(&cli.settings); err != nil {
-		fmt.Fprintf(os.Stderr, "vigil: %v\n", err)
-		os.Exit(code(err))
+		fail(err, code(err))
 	}
+}
+
+// fail says why and exits, even when nobody reads the standard error.
+func fail(err error, code int) {
+	time.AfterFunc(lastWord, func() { os.Exit(code) })
+	fmt.Fprintf(os.Stderr, "vigil: %v\n", err)
+	os.Exit(code)
 }
 
 // code is the exit code for an error.
 func code(err error) int {
-	var listen *server.ListenError
-	var problems conf.Problems
-	switch {
-	case errors.As(err, &problems):
+	if _, ok := errors.AsType[conf.Problems](err); ok {
 		return exitConfig
-	case errors.As(err, &listen):
+	}
+	if _, ok := errors.AsType[*server.ListenError](err); ok {
 		return exitListen
 	}
 	return exitFailure

@@ -8,7 +8,8 @@ import (
 )
 
 // Mux routes the requests of the shared HTTP listener. Live media hang on the end of a path ("/app/name.live.flv"), for
-// which http.ServeMux has no pattern; all else goes by its patterns. It is safe for concurrent use.
+// which http.ServeMux has no pattern; all else goes by its patterns. A pattern other than "/" comes before a suffix: what is
+// under /api is the API's, whatever its name ends with. It is safe for concurrent use.
 type Mux struct {
 	prefix *http.ServeMux
 
@@ -37,14 +38,17 @@ func (m *Mux) HandleSuffix(suffix string, h http.Handler) {
 
 // ServeHTTP implements http.Handler.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m.route(r.URL.Path).ServeHTTP(w, r)
+	m.route(r).ServeHTTP(w, r)
 }
 
-func (m *Mux) route(path string) http.Handler {
+func (m *Mux) route(r *http.Request) http.Handler {
+	if _, pattern := m.prefix.Handler(r); pattern != "" && pattern != "/" {
+		return m.prefix
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, s := range m.suffix {
-		if strings.HasSuffix(path, s.suffix) {
+		if strings.HasSuffix(r.URL.Path, s.suffix) {
 			return s.h
 		}
 	}

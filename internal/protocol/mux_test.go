@@ -67,3 +67,20 @@ func TestMuxConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// What is under a pattern is that handler's, whatever the path ends with: a stream of any name can be asked for by the API.
+func TestPatternBeforeSuffix(t *testing.T) {
+	m := NewMux()
+	m.Handle("/api/", answer("api"))
+	m.Handle("/", answer("rest"))
+	m.HandleSuffix(".live.flv", answer("live"))
+	for path, want := range map[string]string{
+		"/api/v1/streams/live/x.live.flv": "api", "/live/x.live.flv": "live", "/apiary/x.live.flv": "live", "/live/x": "rest",
+	} {
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if got := w.Body.String(); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}

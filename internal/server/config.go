@@ -118,7 +118,7 @@ func decode(c *conf.Config) (config, error) {
 		return config{}, err
 	}
 	if d.data == "" {
-		return config{}, errors.New("data: a folder is needed")
+		return config{}, conf.Problems{{Key: "data", Message: "a folder is needed"}}
 	}
 	return d, nil
 }

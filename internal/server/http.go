@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/task"
 )
 
@@ -19,6 +20,7 @@ const (
 	httpHeaderTimeout = 10 * time.Second
 	httpAnswerTimeout = 90 * time.Second // covers the longest wait for a stream
 	httpIdleTimeout   = time.Minute
+	httpBodyTimeout   = time.Second // for the rest of a body that was refused
 	httpHeaderBytes   = 32 << 10
 )
 
@@ -31,12 +33,15 @@ type httpServer struct {
 }
 
 // listenHTTP opens the HTTP listeners.
-func listenHTTP(cfg httpConfig, n *network, t *tls.Config, h http.Handler, log *slog.Logger) (*httpServer, error) {
+func listenHTTP(cfg httpConfig, n protocol.Net, t *tls.Config, h http.Handler, log *slog.Logger) (*httpServer, error) {
 	s := &httpServer{handler: h, log: log}
 	used := &atomic.Int64{}
 	open := func(name, address string) (net.Listener, error) {
 		l, err := n.Listen(context.Background(), name, address)
-		return &limited{Listener: l, used: used, most: int64(cfg.Connections)}, err
+		if err != nil {
+			return nil, err
+		}
+		return &limited{Listener: l, used: used, most: int64(cfg.Connections)}, nil
 	}
 	if !cfg.Listen.Off() {
 		l, err := open("HTTP", cfg.Listen.String())
@@ -47,7 +52,7 @@ func listenHTTP(cfg httpConfig, n *network, t *tls.Config, h http.Handler, log *
 	}
 	if !cfg.TLS.Listen.Off() {
 		if t == nil {
-			return nil, errors.New("http.tls.listen needs tls.cert and tls.key")
+			return nil, conf.Problems{{Key: "http.tls.listen", Message: "needs tls.cert and tls.key"}}
 		}
 		l, err := open("HTTPS", cfg.TLS.Listen.String())
 		if err != nil {
@@ -64,6 +69,10 @@ func (s *httpServer) Run(ctx context.Context) error {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.handlers.Add(1)
 			defer s.handlers.Done()
+			if r.ContentLength != 0 {
+				s.refuseBody(w)
+				return
+			}
 			s.handler.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: httpHeaderTimeout,
@@ -86,6 +95,16 @@ func (s *httpServer) Run(ctx context.Context) error {
 	err := g.Wait()
 	s.handlers.Wait()
 	return err
+}
+
+// refuseBody answers a request that has a body, which nothing here takes. Without a deadline the HTTP server would wait for
+// the body for ever.
+func (s *httpServer) refuseBody(w http.ResponseWriter) {
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(httpBodyTimeout)); err != nil {
+		s.log.Debug("cannot limit a request's body", "protocol", "http", "cause", err)
+	}
+	w.Header().Set("Connection", "close")
+	http.Error(w, "a body is not wanted here", http.StatusRequestEntityTooLarge)
 }
 
 // limited is a listener that closes at once what comes beyond a number of open connections.

@@ -2,24 +2,32 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"path/filepath"
 
 	"github.com/vigil-media/vigil/internal/log"
+	"github.com/vigil-media/vigil/internal/task"
 )
 
 func trimSpace(b []byte) string { return string(bytes.TrimSpace(b)) }
 
-// announce logs what listens where, and shows the start-up screen to people.
-func (s *Server) announce() {
+// announce logs what listens where, and shows the start-up screen to people. The screen may be a pipe that nobody reads:
+// its writer is not waited for.
+func (s *Server) announce(ctx context.Context) {
 	for _, l := range s.net.all() {
 		s.logger.Debug("listening", "name", l.name, "address", l.listener.Addr().String())
 	}
 	s.logger.Info("started", "version", s.opt.Version)
 	s.logger.Warn("publishing and playing are open to everybody who can reach the ports")
 	if s.opt.Screen != nil && s.cfg.log.Format == log.FormatText {
-		_, _ = s.opt.Screen.Write(s.screen()) // a closed terminal is no reason not to serve
+		screen, text := s.opt.Screen, s.screen()
+		g, _ := task.NewGroup(context.WithoutCancel(ctx))
+		g.Go("screen", func(context.Context) error {
+			_, _ = screen.Write(text) // a closed terminal is no reason not to serve
+			return nil
+		})
 	}
 }
 

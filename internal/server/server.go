@@ -49,8 +49,12 @@ type Server struct {
 	rooms  []protocol.Server
 }
 
-// New builds a server and opens its listeners. A *ListenError says that one cannot be opened.
+// New builds a server and opens its listeners. A *ListenError says that one cannot be opened, conf.Problems that the
+// configuration is wrong.
 func New(o Options) (*Server, error) {
+	if err := Check(o.Config); err != nil {
+		return nil, err
+	}
 	cfg, err := decode(o.Config)
 	if err != nil {
 		return nil, err
@@ -87,20 +91,27 @@ func (s *Server) build() error {
 	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.opt.Version)))
 	mux.Handle("/api/", api.RequireSecret(secret, api.Streams(s.hub)))
 	mux.Handle("/", api.NotFound())
-
 	env := protocol.Env{
-		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, NewID: newIDs(),
-		Egress: s.cfg.egress,
+		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.cfg.egress, NewID: newIDs(),
 	}
-	for _, p := range all.Protocols() {
-		room, serr := p.Serve(env, s.opt.Config.Section(p.Name))
-		if serr != nil {
-			return serr
-		}
-		s.rooms = append(s.rooms, room)
+	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
+		return err
 	}
 	s.http, err = listenHTTP(s.cfg.http, s.net, tlsConfig, mux, s.logger)
 	return err
+}
+
+// rooms lets every protocol open its listeners.
+func rooms(env protocol.Env, c *conf.Config) ([]protocol.Server, error) {
+	var servers []protocol.Server
+	for _, p := range all.Protocols() {
+		s, err := p.Serve(env, c.Section(p.Name))
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, s)
+	}
+	return servers, nil
 }
 
 // secret returns the API's secret: the configured one, or the one that the first run made.
@@ -145,7 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, r := range s.rooms {
 		data.Go("protocol", r.Run)
 	}
-	s.announce()
+	s.announce(ctx)
 
 	select {
 	case <-ctx.Done():
@@ -163,7 +174,8 @@ func (s *Server) Run(ctx context.Context) error {
 		s.logger.Info("stopped")
 	}
 	logs.Stop(nil)
-	return errors.Join(err, logs.Wait())
+	_ = logs.Wait() // a log that nobody reads has lost lines; the server has not failed
+	return err
 }
 
 // drain ends the publishers and waits, for a while, until the viewers have run to the end of their streams.

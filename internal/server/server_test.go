@@ -178,7 +178,7 @@ func TestListenersOff(t *testing.T) {
 func TestTLSNeedsCertificate(t *testing.T) {
 	for _, key := range []string{"rtmp.tls.listen", "http.tls.listen"} {
 		_, err := server.New(server.Options{Config: load(t, key+"=127.0.0.1:0"), Console: io.Discard})
-		if err == nil || !strings.Contains(err.Error(), key+" needs tls.cert and tls.key") {
+		if err == nil || !strings.Contains(err.Error(), key+": needs tls.cert and tls.key") {
 			t.Errorf("%s: %v", key, err)
 		}
 	}

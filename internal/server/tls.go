@@ -2,11 +2,12 @@ package server
 
 import (
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/vigil-media/vigil/internal/conf"
 )
 
 // certificate is a key pair from files, which is read anew when they change, so that a renewal needs no restart. A
@@ -35,7 +36,7 @@ func newTLS(cfg tlsConfig, log *slog.Logger) (*tls.Config, error) {
 		err = c.load(times)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+		return nil, conf.Problems{{Key: "tls", Message: err.Error()}}
 	}
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -3,7 +3,6 @@ package rtmp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"time"
 
@@ -52,7 +51,7 @@ func (s *server) listen() error {
 	}
 	if !s.cfg.TLS.Listen.Off() {
 		if s.env.TLS == nil {
-			return errors.New("rtmp.tls.listen needs tls.cert and tls.key")
+			return conf.Problems{{Key: "rtmp.tls.listen", Message: "needs tls.cert and tls.key"}}
 		}
 		l, err := s.env.Net.Listen(context.Background(), "RTMPS", s.cfg.TLS.Listen.String())
 		if err != nil {
