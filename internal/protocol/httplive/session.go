@@ -29,6 +29,7 @@ import (
 const (
 	headTimeout    = 5 * time.Second        // for a response's head
 	goodbyeTimeout = 500 * time.Millisecond // for a last frame, and for TLS's farewell
+	closeTimeout   = 2 * time.Second        // for a WebSocket viewer to answer the close frame
 	earlyReplies   = 4 << 10                // bytes of pongs to a viewer that waits for its stream
 	agentMax       = 256                    // bytes that are kept of what a viewer says it is
 )
@@ -209,13 +210,26 @@ func (v *session) serve(leave context.CancelCauseFunc, play func() error) (err e
 	})
 	err = errBroken
 	defer func() {
-		_ = v.conn.SetReadDeadline(time.Unix(1, 0)) // ends the reader
+		stop := v.endReader(err)
+		defer stop()
 		if broken, ok := errors.AsType[*task.PanicError](g.Wait()); ok {
 			v.log.Error("a session panicked", "cause", broken, "stack", string(broken.Stack))
 		}
 		v.hangUp(err)
 	}()
 	return play()
+}
+
+// endReader ends the goroutine that reads: at once, or for a WebSocket to which a close frame was sent when the viewer
+// answers it (RFC 6455, 7.1.1). Input that comes to a closed connection would throw away what is still on its way.
+func (v *session) endReader(err error) (stop func() bool) {
+	interrupt := func() { _ = v.conn.SetReadDeadline(time.Unix(1, 0)) }
+	if !v.ws || errors.Is(err, egress.ErrStalled) {
+		interrupt()
+		return func() bool { return true }
+	}
+	_ = v.conn.SetReadDeadline(time.Now().Add(closeTimeout)) // a connection that is closed needs none
+	return context.AfterFunc(v.done, interrupt)
 }
 
 // hangUp closes the connection, with the farewell of TLS if the peer still reads.

@@ -32,8 +32,11 @@ func (s *session) play(ctx context.Context, path, query string) error {
 	}
 	p := &player{session: s, req: req}
 	err = p.both(ctx)
-	if errors.Is(err, errDeleted) && !p.playing() {
+	switch {
+	case errors.Is(err, errDeleted) && !p.playing():
 		return nil
+	case p.ended:
+		return errEnded
 	}
 	return err
 }
@@ -41,7 +44,8 @@ func (s *session) play(ctx context.Context, path, query string) error {
 // player is the part of a session that plays. Its listener runs beside it.
 type player struct {
 	*session
-	req hub.Request
+	req   hub.Request
+	ended bool // the stream did, and the player was told
 
 	mu     sync.Mutex // guards what follows; memory only
 	out    *egress.Writer
@@ -104,7 +108,7 @@ func (p *player) run(viewing *hub.Viewing) error {
 	}
 	err = out.Run(viewing.Context())
 	if end := viewing.Stream().Ended(); end != nil && errors.Is(err, end) && viewing.Context().Err() == nil {
-		p.sayEnd() // all has been sent: the player reads, and is not in the middle of a message
+		p.ended = p.sayEnd() == nil // all has been sent: the player reads, and is not in the middle of a message
 	}
 	return err
 }
@@ -146,10 +150,10 @@ func (p *player) appendStart(b []byte) []byte {
 }
 
 // sayEnd tells the player that the stream is over.
-func (p *player) sayEnd() {
+func (p *player) sayEnd() error {
 	b := chunk.AppendUserControl(nil, chunk.EventStreamEOF, mediaStream)
 	b = p.appendStatus(b, status{"NetStream.Play.UnpublishNotify", levelStatus, "The publisher has gone."})
-	_ = p.say(b) // the peer may be gone
+	return p.say(b)
 }
 
 func (p *player) say(b []byte) error {
@@ -238,6 +242,10 @@ func (p *player) hear(c command) error {
 		return p.reply(p.appendStatus(nil, status{"NetStream.Unpause.Notify", levelStatus, "Playing at the live edge."}))
 	case "seek":
 		return p.reply(p.appendStatus(nil, status{"NetStream.Seek.Notify", levelStatus, "Live: there is nothing to seek."}))
+	case "publish":
+		return p.reply(p.appendStatus(nil, status{"NetStream.Publish.BadName", levelError, "This connection plays."}))
+	case "play", "play2":
+		return p.reply(p.appendStatus(nil, status{"NetStream.Play.Failed", levelError, "This connection plays already."}))
 	case "createStream":
 		return p.reply(appendCommand(nil, 0, p.cfg.ChunkSize, "_result", c.transaction, nil, mediaStream))
 	case "getStreamLength":

@@ -96,6 +96,7 @@ type feeder struct {
 	demuxer *flv.Demuxer
 
 	announced bool            // the tracks have been logged
+	media     int             // messages of sound or pictures
 	bad       int             // bad media messages in a row
 	seen      map[string]bool // causes that have been logged
 }
@@ -106,6 +107,7 @@ func (f *feeder) message(m chunk.Message) error {
 	}
 	switch m.Type {
 	case chunk.TypeAudio, chunk.TypeVideo:
+		f.media++
 		return f.tag(flv.Tag{Type: flv.TagType(m.Type), Time: m.Time, Body: m.Payload})
 	case chunk.TypeDataAMF0, chunk.TypeDataAMF3:
 		return f.tag(flv.Tag{Type: flv.ScriptTag, Time: m.Time, Body: scriptBody(m)})
@@ -128,11 +130,16 @@ func (f *feeder) message(m chunk.Message) error {
 	switch c.name {
 	case "deleteStream", "closeStream", "FCUnpublish":
 		return f.stop(c)
+	case "publish":
+		st := status{"NetStream.Publish.BadName", levelError, "This connection publishes already."}
+		return f.answer(f.appendStatus(nil, st))
+	case "play", "play2":
+		return f.answer(f.appendStatus(nil, status{"NetStream.Play.Failed", levelError, "This connection publishes."}))
 	}
 	if err = f.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	_, err = f.command(c) // what a second publish or play on the same stream would do is not defined: it does nothing
+	_, err = f.command(c) // nothing that begins media comes here
 	return err
 }
 
@@ -149,6 +156,9 @@ func (f *feeder) stop(c command) error {
 	st := status{"NetStream.Unpublish.Success", levelStatus, "Stopped publishing."}
 	if err := f.answer(f.appendStatus(nil, st)); err != nil {
 		return err
+	}
+	if f.media == 0 {
+		return errIdle // or a name could be held for ever, one beginning after another
 	}
 	return fmt.Errorf("%w (%s)", errDeleted, c.name)
 }

@@ -40,6 +40,9 @@ var (
 	errPeer    = errors.New("the peer closed the connection")
 	errDeleted = errors.New("the peer deleted the stream")
 	errRefused = errors.New("refused")
+	errEnded   = errors.New("the stream ended")
+	errIdle    = errors.New("the peer stopped publishing before it sent media")
+	errRounds  = errors.New("too many beginnings without media")
 	errBroken  = errors.New("the session broke") // only seen when it panics
 )
 
@@ -71,8 +74,10 @@ func (s *session) run(ctx context.Context) {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case errors.Is(err, errRefused):
-		s.linger()
+		s.linger(refusalTime)
 		return // the refusal has been logged
+	case errors.Is(err, errEnded):
+		s.linger(endTime)
 	case errors.Is(err, egress.ErrStalled):
 		s.cut()
 	default:
@@ -118,10 +123,10 @@ func (s *session) serve(ctx context.Context) error {
 		s.log.Info("handshake failed", "cause", setupError(err), "remote", s.remote)
 		return err
 	}
-	for began := false; ; began = true {
+	for round := range roundsMax {
 		do, err := s.awaitMedia()
 		if err != nil {
-			if !began && ctx.Err() == nil && !errors.Is(err, io.EOF) {
+			if round == 0 && ctx.Err() == nil && !errors.Is(err, io.EOF) {
 				s.log.Info("session ended before media", "cause", setupError(err), "remote", s.remote)
 			}
 			return err
@@ -133,6 +138,7 @@ func (s *session) serve(ctx context.Context) error {
 			return err
 		}
 	}
+	return errRounds
 }
 
 // gone reduces the many ways in which a peer can be gone to one.
@@ -237,12 +243,11 @@ func (s *session) control(m chunk.Message, send func([]byte) error) (bool, error
 	return false, nil
 }
 
-// linger lets a peer that was refused read why: closing a connection with unread input would throw the answer away.
-func (s *session) linger() {
-	if t, ok := s.conn.(interface{ CloseWrite() error }); !ok || t.CloseWrite() != nil {
-		return
-	}
-	if s.deadline(lingerTime) == nil {
+// linger lets the peer read the last that was said: input that comes to a closed connection would throw away what is still
+// on its way.
+func (s *session) linger(limit time.Duration) {
+	t, ok := s.conn.(interface{ CloseWrite() error })
+	if ok && s.deadline(limit) == nil && t.CloseWrite() == nil {
 		_, _ = io.Copy(io.Discard, s.conn)
 	}
 }

@@ -262,6 +262,47 @@ func TestUnpublishedPlayerIsTold(t *testing.T) {
 	})
 }
 
+// A player that is behind and acknowledges what it reads gets the stream to its end: an acknowledgement that comes to a closed
+// connection would make the kernel throw away what is on its way.
+func TestTailReachesPlayerThatAcknowledges(t *testing.T) {
+	h := conformance.Open(t, Protocol(), conformance.Options{Narrow: true})
+	pub := newPublisher(t, h, "live/x")
+	pub.enc = sim.New(sim.Options{Video: av.H264, Audio: av.AAC, GOP: 10, KeySize: 60_000, Size: 60_000})
+	pub.write(3)
+	p := newPlayer(t, h, "live/x")
+	h.Viewers(1)
+	pub.write(30)
+	if err := pub.End(); err != nil {
+		t.Fatal(err)
+	}
+	h.Publishers(0)
+	for received := uint32(0); ; received += 60_000 {
+		m, err := p.client.in.Read()
+		if err != nil {
+			t.Fatalf("the end notice did not come: %v", err)
+		}
+		if m.Type == chunk.TypeUserControl {
+			if event, _, err := m.UserControl(); err == nil && event == chunk.EventStreamEOF {
+				return
+			}
+		}
+		_, _ = p.client.conn.Write(chunk.AppendAcknowledgement(nil, received))
+	}
+}
+
+// A publishing without media does not buy another one: names could be held for ever that way.
+func TestPublishingWithoutMedia(t *testing.T) {
+	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+		p := newPublisher(t, h, "live/x")
+		_ = p.End() // the connection may end between its two commands
+		h.Publishers(0)
+		if _, err := io.Copy(io.Discard, p.client().conn); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("the connection ended with %v", err)
+		}
+		h.Logged("stopped publishing", "before it sent media")
+	})
+}
+
 // A refused publisher that goes on sending reads why it was refused.
 func TestRefusalArrives(t *testing.T) {
 	h := conformance.Open(t, Protocol(), conformance.Options{})
