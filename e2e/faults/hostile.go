@@ -65,6 +65,8 @@ func Hostiles() []Hostile {
 		},
 		{"P05", "rubbish", false, setupLimit, afterHandshake(bytes.Repeat([]byte{0x5a, 0xa5, 0x17, 0xff, 0x00, 0x83}, 20_000))},
 		{"N03", "an HTTP header of 1 byte at a time", true, setupLimit, drip([]byte("GET /live/x.live.flv HTTP/1.1\r\n" + strings.Repeat("a", 500)))},
+		{"N03", "an HTTP request whose body never comes", true, atOnce, send([]byte("GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"))},
+		{"N03", "a chunked HTTP body that never comes", true, atOnce, send([]byte("POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"))},
 		{"P05", "an HTTP header of 1 MB", true, atOnce, send([]byte("GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1<<20)))},
 		{"P05", "a WebSocket frame of 4 GB", true, atOnce, send(append([]byte("GET /live/nothing.live.flv HTTP/1.1\r\nHost: x\r\n"+
 			"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"),
