@@ -7,8 +7,14 @@ import (
 	"strings"
 )
 
-// MaxTracks is how many tracks a stream may have.
-const MaxTracks = 16
+// Limits of a stream and its tracks. Parameter sets and configurations are sent to every viewer whenever they change, and
+// kept as long as a unit that needs them: those in use have some hundred bytes.
+const (
+	MaxTracks   = 16       // tracks of a stream
+	MaxSets     = 64       // parameter sets of a track
+	MaxSetsSize = 16 << 10 // bytes of all parameter sets of a track together
+	MaxConfig   = 4 << 10  // bytes of a track's Config
+)
 
 // Track is one elementary stream. It is immutable; a changed parameter set makes a new Track with the same ID.
 // Use the New functions, which check the parameters and read the figures out of them.

@@ -100,8 +100,10 @@ func TestNew(t *testing.T) {
 
 // TestNewRefuses: what cannot be read makes no track.
 func TestNewRefuses(t *testing.T) {
-	long := [][]byte{append(unhex(spsHigh), make([]byte, maxSetBytes)...)}
-	many := make([][]byte, maxSets)
+	long := [][]byte{append(unhex(spsHigh), make([]byte, MaxSetsSize)...)}
+	half := append(unhex(ppsHigh), make([]byte, MaxSetsSize/2)...)
+	junk := strings.Repeat("00", MaxConfig)
+	many := make([][]byte, MaxSets)
 	for i := range many {
 		many[i] = unhex(ppsHigh)
 	}
@@ -112,11 +114,16 @@ func TestNewRefuses(t *testing.T) {
 		"H264 PPS as SPS":    func() (*Track, error) { return NewH264(1, sets(ppsHigh), sets(ppsHigh)) },
 		"H264 SPS cut":       func() (*Track, error) { return NewH264(1, sets(spsHigh[:8]), sets(ppsHigh)) },
 		"H264 SPS too long":  func() (*Track, error) { return NewH264(1, long, sets(ppsHigh)) },
+		"H264 sets too long": func() (*Track, error) { return NewH264(1, sets(spsHigh), [][]byte{half, half}) },
 		"H264 too many sets": func() (*Track, error) { return NewH264(1, sets(spsHigh), many) },
 		"H265 without SPS":   func() (*Track, error) { return NewH265(1, sets(vps265), nil, sets(pps265)) },
 		"H265 without PPS":   func() (*Track, error) { return NewH265(1, sets(vps265), sets(sps265), nil) },
 		"H265 SPS cut":       func() (*Track, error) { return NewH265(1, nil, sets(sps265[:20]), sets(pps265)) },
 		"AV1 cut":            func() (*Track, error) { return NewAV1(1, unhex(seqAV1[:8])) },
+		"AV1 too long":       func() (*Track, error) { return NewAV1(1, unhex(seqAV1+junk)) },
+		"AAC too long":       func() (*Track, error) { return NewAAC(1, unhex(ascLC+junk)) },
+		"Opus too long":      func() (*Track, error) { return NewOpus(1, unhex(opusHead+junk)) },
+		"FLAC too long":      func() (*Track, error) { return NewFLAC(1, unhex(flacInfo+junk)) },
 		"AV1 empty":          func() (*Track, error) { return NewAV1(1, nil) },
 		"VP8 inter frame":    func() (*Track, error) { return NewVP8(1, unhex("51"+keyVP8[2:])) },
 		"VP8 cut":            func() (*Track, error) { return NewVP8(1, unhex(keyVP8[:12])) },
@@ -234,6 +241,15 @@ func TestSize(t *testing.T) {
 	}
 	if n := (&AccessUnit{}).Size(); n != 0 {
 		t.Error(n)
+	}
+}
+
+func TestCost(t *testing.T) {
+	data := sets("0102", "03")
+	for held, want := range map[int]int{0: 3, 2: 3, 100: 100} {
+		if n := (&AccessUnit{Data: data, Held: held}).Cost(); n != want {
+			t.Errorf("%d held: %d", held, n)
+		}
 	}
 }
 

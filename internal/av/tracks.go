@@ -15,11 +15,9 @@ import (
 )
 
 const (
-	maxSets     = 64        // parameter sets of one track
-	maxSetBytes = 1<<16 - 1 // one parameter set: containers have 16 bits for its length
-	maxRate     = 768_000   // samples a second
-	maxPixels   = 1 << 15   // picture width or height
-	rtpG722Rate = 16_000    // real sampling rate; RTP says 8000 for historical reasons (RFC 3551, 4.5.2)
+	maxRate     = 768_000 // samples a second
+	maxPixels   = 1 << 15 // picture width or height
+	rtpG722Rate = 16_000  // real sampling rate; RTP says 8000 for historical reasons (RFC 3551, 4.5.2)
 )
 
 // Errors of the New functions.
@@ -70,6 +68,9 @@ func NewH265(id int, vps, sps, pps [][]byte) (*Track, error) {
 
 // NewAV1 returns an AV1 track from its sequence header OBU (with header, without size field).
 func NewAV1(id int, sequenceHeader []byte) (*Track, error) {
+	if err := checkConfig("AV1 sequence header", sequenceHeader); err != nil {
+		return nil, err
+	}
 	var s av1.SequenceHeader
 	if err := s.Unmarshal(sequenceHeader); err != nil {
 		return nil, fmt.Errorf("AV1 sequence header: %w", err)
@@ -131,6 +132,9 @@ func NewMJPEG(id, width, height int) (*Track, error) {
 
 // NewAAC returns an AAC track from its AudioSpecificConfig.
 func NewAAC(id int, config []byte) (*Track, error) {
+	if err := checkConfig("AAC config", config); err != nil {
+		return nil, err
+	}
 	var c mpeg4audio.AudioSpecificConfig
 	if err := c.Unmarshal(config); err != nil {
 		return nil, fmt.Errorf("AAC config: %w", err)
@@ -152,6 +156,9 @@ func aacChannels(c *mpeg4audio.AudioSpecificConfig) int {
 
 // NewOpus returns an Opus track from its ID header ("OpusHead", RFC 7845, 5.1).
 func NewOpus(id int, header []byte) (*Track, error) {
+	if err := checkConfig("opus ID header", header); err != nil {
+		return nil, err
+	}
 	var h opus.IDHeader
 	if err := h.Unmarshal(header); err != nil {
 		return nil, fmt.Errorf("opus ID header: %w", err)
@@ -227,6 +234,9 @@ func NewAC3(id int, frame []byte) (*Track, error) {
 
 // NewFLAC returns a FLAC track from its STREAMINFO block without header (34 bytes).
 func NewFLAC(id int, streamInfo []byte) (*Track, error) {
+	if err := checkConfig("FLAC STREAMINFO", streamInfo); err != nil {
+		return nil, err
+	}
 	var s flac.StreamInfo
 	if err := s.Unmarshal(streamInfo); err != nil {
 		return nil, fmt.Errorf("FLAC STREAMINFO: %w", err)
@@ -276,18 +286,30 @@ func frameRate(fps float64) float64 {
 	return 0
 }
 
+// checkConfig refuses a configuration that is too long to be one.
+func checkConfig(what string, config []byte) error {
+	if len(config) > MaxConfig {
+		return fmt.Errorf("%s: %d bytes, %d allowed", what, len(config), MaxConfig)
+	}
+	return nil
+}
+
+// joinSets puts the parameter sets of all kinds into one list, which is within the limits of a track.
 func joinSets(what string, groups ...[][]byte) ([][]byte, error) {
 	var sets [][]byte
+	size := 0
 	for _, g := range groups {
 		for _, s := range g {
-			if len(s) == 0 || len(s) > maxSetBytes {
-				return nil, fmt.Errorf("%s: parameter set of %d bytes", what, len(s))
+			if len(s) == 0 {
+				return nil, fmt.Errorf("%s: empty parameter set", what)
 			}
 			sets = append(sets, s)
+			size += len(s)
 		}
 	}
-	if len(sets) > maxSets {
-		return nil, fmt.Errorf("%s: %d parameter sets", what, len(sets))
+	if len(sets) > MaxSets || size > MaxSetsSize {
+		return nil, fmt.Errorf("%s: %d parameter sets of %d bytes, %d of %d allowed",
+			what, len(sets), size, MaxSets, MaxSetsSize)
 	}
 	return sets, nil
 }

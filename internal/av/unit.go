@@ -10,7 +10,11 @@ type AccessUnit struct {
 	PTS   time.Duration // presentation time; at or after DTS
 	Key   bool          // decoding may begin here; always true for audio and data
 	Data  [][]byte      // H264, H265: NAL units; AV1: OBUs; every other codec: one element
+	Held  int           // bytes of memory that the unit keeps alive, such as the message that Data lies in; 0: as Size
 }
+
+// Cost is the memory that the unit is charged for, in bytes.
+func (u *AccessUnit) Cost() int { return max(u.Held, u.Size()) }
 
 // Size is the number of payload bytes.
 func (u *AccessUnit) Size() int {

@@ -26,8 +26,17 @@ type Demuxer struct {
 	err error // the first about it
 }
 
+// Limits of the memory that units keep alive.
+const (
+	heldMin       = 4 << 10 // a body of up to this is kept, however little of it is of use
+	unitOverhead  = 160     // bytes: a unit itself, and the place that a ring has for it
+	trackOverhead = 256     // bytes: a track, apart from its lists
+	elementSize   = 24      // bytes: an element of a list, apart from what lies in it
+)
+
 // Demux returns the units of a tag, often none. It takes tag.Body over: the units' data lie in it, and for AV1 it is
-// changed. The slice, but not what it points to, is used again by the next call.
+// changed. Data that are less than half of the memory that they would keep alive are copied. The slice, but not what it
+// points to, is used again by the next call.
 //
 // The error, a [*TagError], is about this tag alone. Units that could be read are returned along with it.
 // An empty audio tag, which is Flash's sign for silence, is neither.
@@ -121,7 +130,42 @@ func (d *Demuxer) add(t *track, p packet, u *av.AccessUnit) {
 	u.Track = t.cur
 	u.DTS = time.Duration(d.clock.millis(d.tag.Time))*time.Millisecond + time.Duration(p.nanos)
 	u.PTS = u.DTS + time.Duration(max(p.cts, 0))*time.Millisecond
+	d.hold(t, u)
 	d.units = append(d.units, u)
+}
+
+// hold says what memory a unit keeps alive: the tag's body, unless so little of it is of use that a copy is cheaper. The
+// first unit of a track also answers for the track, lest one that changes with every unit be had for nothing.
+func (d *Demuxer) hold(t *track, u *av.AccessUnit) {
+	size, held := u.Size(), max(d.tag.Held, cap(d.tag.Body))
+	if held > heldMin && 2*size < held {
+		compact(u.Data, size)
+		held = size
+	}
+	u.Held = held + elementSize*cap(u.Data) + unitOverhead
+	if t.held != t.cur {
+		t.held = t.cur
+		u.Held += trackSize(t.cur)
+	}
+}
+
+// trackSize is the memory that a track takes, in bytes.
+func trackSize(t *av.Track) int {
+	n := trackOverhead + len(t.Config) + elementSize*cap(t.Sets)
+	for _, s := range t.Sets {
+		n += len(s)
+	}
+	return n
+}
+
+// compact moves data of the given size to memory of their own.
+func compact(data [][]byte, size int) {
+	all := make([]byte, 0, size)
+	for i, b := range data {
+		at := len(all)
+		all = append(all, b...)
+		data[i] = all[at:len(all):len(all)]
+	}
 }
 
 // newUnit returns a unit with room for n elements. A short list is allocated together with the unit.

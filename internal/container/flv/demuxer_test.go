@@ -102,7 +102,7 @@ func TestHEVCParameterChange(t *testing.T) {
 		ue := uint32(id+1) << (33 - 2*bits.Len(uint(id+1))) // H.265, 9.2: zeros, as many as digits follow the first
 		units, err := feed(&d, VideoTag, 0, fmt.Sprintf("93"+fourHVC1+"00000006 4401 %08x 00000004 2801af1d", ue))
 		failed = failed || err != nil
-		if len(units) != 1 || len(d.Tracks()[0].Sets) > setsMax {
+		if len(units) != 1 || len(d.Tracks()[0].Sets) > av.MaxSets {
 			t.Fatalf("%d units, %d sets", len(units), len(d.Tracks()[0].Sets))
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
+
 	"github.com/vigil-media/vigil/internal/av"
 )
 
@@ -34,7 +36,7 @@ func unscript(b []byte) (tags []Tag) {
 // FuzzDemuxer feeds sequences of tags. Whatever comes in: no panic; units are well formed and no larger than their
 // tags; what is muxed from them is demuxed as the same.
 func FuzzDemuxer(f *testing.F) {
-	tag := func(typ TagType, ms uint32, hex string) Tag { return Tag{typ, ms, unhex(hex)} }
+	tag := func(typ TagType, ms uint32, hex string) Tag { return Tag{Type: typ, Time: ms, Body: unhex(hex)} }
 	f.Add(script(tag(9, 0, hexSeqAVC), tag(9, 40, "17 01 000050 00000016"+hexSPS444[:44]+"00000002 6588"),
 		tag(8, 1<<31, hexSeqAAC), tag(8, 1<<31, "af 01 2111")))
 	f.Add(script(tag(9, 0, hexSeqHEVC), tag(9, 40, "1c 01 000028 00000004 2801af1d")))
@@ -72,6 +74,10 @@ func FuzzDemuxer(f *testing.F) {
 			if i > 0 && d.Tracks()[i-1].ID >= track.ID || i >= av.MaxTracks {
 				t.Fatal("tracks out of order")
 			}
+			if size := len(bytes.Join(track.Sets, nil)); len(track.Sets) > av.MaxSets || size > av.MaxSetsSize ||
+				len(track.Config) > av.MaxConfig {
+				t.Fatalf("track with %d sets of %d bytes, configuration of %d", len(track.Sets), size, len(track.Config))
+			}
 		}
 	})
 }
@@ -79,6 +85,7 @@ func FuzzDemuxer(f *testing.F) {
 func checkUnit(t *testing.T, u *av.AccessUnit, size int) {
 	t.Helper()
 	if u.Track == nil || u.PTS < u.DTS || len(u.Data) == 0 || u.Size() == 0 || u.Size() > size ||
+		u.Held < u.Size() || u.Held > max(size, heldMin)+elementSize*len(u.Data)+2*unitOverhead+trackSize(u.Track) ||
 		len(u.Data) > elementsMax || u.Track.Kind() == av.Audio && !u.Key {
 		t.Fatalf("unit %+v", u)
 	}
@@ -135,6 +142,12 @@ func fuzzRecord(t *testing.T, c av.Codec, b []byte) {
 	tr := track{id: 1, codec: c}
 	if tr.config(b) != nil || tr.cur == nil {
 		return
+	}
+	for i, set := range tr.sets.lists[setSPS] {
+		var s h265.SPS // an independent reader of the number
+		if c == av.H265 && s.Unmarshal(set) == nil && int(s.ID) != tr.sets.ids[setSPS][i] {
+			t.Fatalf("SPS % x: %d, want %d", set, tr.sets.ids[setSPS][i], s.ID)
+		}
 	}
 	again := track{id: 1, codec: c}
 	record := appendAVCC

@@ -186,5 +186,8 @@ func (t *track) sequenceHeader(b []byte) error {
 	if t.cur != nil && bytes.Equal(t.cur.Config, b) {
 		return nil
 	}
+	if len(b) > av.MaxConfig {
+		return fmt.Errorf("AV1: sequence header of %d bytes, %d allowed", len(b), av.MaxConfig)
+	}
 	return t.adopt(av.NewAV1(t.id, bytes.Clone(b)))
 }

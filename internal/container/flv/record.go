@@ -19,34 +19,35 @@ const (
 )
 
 // parseAVCC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1.2). What comes after the picture
-// parameter sets repeats fields of the sequence parameter set and is not read. The sets lie in b.
+// parameter sets repeats fields of the sequence parameter set and is not read. The sets are copies.
 func parseAVCC(b []byte) (sets paramSets, nalSize int, err error) {
 	c := cursor{b: b}
 	version := c.uint(1)
 	c.take(3) // profile, compatibility, level
 	nalSize = int(c.uint(1)&3) + 1
-	sets.read(&c, av.H264, int(c.uint(1)&31))
-	sets.read(&c, av.H264, int(c.uint(1)))
-	return sets, nalSize, checkRecord("avcC", &c, version == 1)
+	if err = sets.read(&c, av.H264, int(c.uint(1)&31)); err == nil {
+		err = sets.read(&c, av.H264, int(c.uint(1)))
+	}
+	return sets, nalSize, checkRecord("avcC", &c, version == 1, err)
 }
 
 // parseHVCC reads an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1.2). Early encoders wrote version 0.
-// The sets lie in b.
+// The sets are copies.
 func parseHVCC(b []byte) (sets paramSets, nalSize int, err error) {
 	c := cursor{b: b}
 	version := c.uint(1)
 	c.take(20) // profile to frame rate
 	nalSize = int(c.uint(1)&3) + 1
-	for arrays := c.uint(1); arrays > 0 && !c.short; arrays-- {
+	for arrays := c.uint(1); arrays > 0 && !c.short && err == nil; arrays-- {
 		c.take(1) // completeness and type, which the NAL units tell too
-		sets.read(&c, av.H265, int(c.uint(2)))
+		err = sets.read(&c, av.H265, int(c.uint(2)))
 	}
-	return sets, nalSize, checkRecord("hvcC", &c, version <= 1)
+	return sets, nalSize, checkRecord("hvcC", &c, version <= 1, err)
 }
 
 // read reads n NAL units, each behind 16 bits of length, and sorts them in. What is empty or no parameter set (an SEI
-// message, say) is left out. More or longer sets than a track may have make the input count as cut short.
-func (s *paramSets) read(c *cursor, codec av.Codec, n int) {
+// message, say) is left out.
+func (s *paramSets) read(c *cursor, codec av.Codec, n int) error {
 	for ; n > 0 && !c.short; n-- {
 		set := c.take(int(c.uint(2)))
 		if len(set) == 0 {
@@ -56,20 +57,22 @@ func (s *paramSets) read(c *cursor, codec av.Codec, n int) {
 		if kind == setNone {
 			continue
 		}
-		if len(set) > setBytesMax || s.count() == setsMax {
-			c.short = true
-			return
+		if err := s.put(codec, kind, set); err != nil {
+			return err
 		}
-		s[kind] = append(s[kind], set)
 	}
+	return nil
 }
 
-func checkRecord(name string, c *cursor, version bool) error {
+// checkRecord says what is wrong with a record that has been read; err is what was wrong with its sets.
+func checkRecord(name string, c *cursor, version bool, err error) error {
 	switch {
 	case c.short:
 		return fmt.Errorf("%s of %d bytes, at %d: %w", name, len(c.b), c.at, errShort)
 	case !version:
 		return fmt.Errorf("%s of version %d", name, c.b[0])
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
@@ -89,7 +92,7 @@ func parseAV1C(b []byte) ([]byte, error) {
 }
 
 // groupSets sorts a track's parameter sets by kind.
-func groupSets(t *av.Track) (sets paramSets) {
+func groupSets(t *av.Track) (sets setLists) {
 	for _, s := range t.Sets {
 		if kind, _, _ := nalKind(t.Codec, s); kind != setNone {
 			sets[kind] = append(sets[kind], s)

@@ -60,6 +60,7 @@ type Tag struct {
 	Type TagType
 	Time uint32 // milliseconds; wraps
 	Body []byte
+	Held int // bytes of memory that Body keeps alive, where it is a part of something larger; 0: its capacity
 }
 
 // AppendFileHeader appends the header of an FLV file and the size of the tag before the first, which is 0

@@ -65,10 +65,10 @@ func readAll(src io.Reader, bodyMax int) ([]Tag, error) {
 
 func TestReader(t *testing.T) {
 	want := []Tag{
-		{VideoTag, 1 << 24, []byte{1, 2, 3}},
-		{ScriptTag, 0, nil},
-		{AudioTag, math.MaxUint32, bytes.Repeat([]byte{7}, 3*growMin+5)},
-		{31, 7, []byte{9}},
+		{Type: VideoTag, Time: 1 << 24, Body: []byte{1, 2, 3}},
+		{Type: ScriptTag},
+		{Type: AudioTag, Time: math.MaxUint32, Body: bytes.Repeat([]byte{7}, 3*growMin+5)},
+		{Type: 31, Time: 7, Body: []byte{9}},
 	}
 	file := AppendFileHeader(nil, true, true)
 	for _, tag := range want {

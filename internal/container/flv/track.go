@@ -12,6 +12,7 @@ type track struct {
 	id    int
 	codec av.Codec
 	cur   *av.Track // nil until the configuration is complete
+	held  *av.Track // what cur was when a unit last answered for its memory
 
 	nalSize int       // H264, H265: bytes of a NAL unit's length; 0 until the sequence header has come
 	sets    paramSets // H264, H265
@@ -21,9 +22,14 @@ type track struct {
 // config takes a sequence header. One that cannot be read leaves the track without a configuration, as units that
 // follow it would be decoded wrongly.
 func (t *track) config(b []byte) error {
+	if t.codec == av.H264 || t.codec == av.H265 {
+		return t.nalConfig(b) // the limits are those of the parameter sets
+	}
+	if len(b) > av.MaxConfig {
+		t.cur = nil
+		return fmt.Errorf("%v: configuration of %d bytes, %d allowed", t.codec, len(b), av.MaxConfig)
+	}
 	switch t.codec { //nolint:exhaustive // the others have no configuration
-	case av.H264, av.H265:
-		return t.nalConfig(b)
 	case av.AV1:
 		return t.av1Config(b)
 	case av.AAC:

@@ -106,15 +106,12 @@ func (f *feeder) message(m chunk.Message) error {
 		return err
 	}
 	switch m.Type {
-	case chunk.TypeAudio, chunk.TypeVideo:
-		f.media++
-		return f.tag(flv.Tag{Type: flv.TagType(m.Type), Time: m.Time, Body: m.Payload})
-	case chunk.TypeDataAMF0, chunk.TypeDataAMF3:
-		return f.tag(flv.Tag{Type: flv.ScriptTag, Time: m.Time, Body: scriptBody(m)})
+	case chunk.TypeAudio, chunk.TypeVideo, chunk.TypeDataAMF0, chunk.TypeDataAMF3:
+		return f.mediaMessage(m, len(m.Payload))
 	case chunk.TypeAggregate:
 		parts, err := chunk.SplitAggregate(m)
 		for _, p := range parts {
-			if bad := f.message(p); bad != nil {
+			if bad := f.mediaMessage(p, len(m.Payload)); bad != nil {
 				return bad
 			}
 		}
@@ -141,6 +138,19 @@ func (f *feeder) message(m chunk.Message) error {
 	}
 	_, err = f.command(c) // nothing that begins media comes here
 	return err
+}
+
+// mediaMessage takes a message of sound, pictures or data, which keeps held bytes of memory alive. Others it passes over:
+// an aggregate has no business with them.
+func (f *feeder) mediaMessage(m chunk.Message, held int) error {
+	switch m.Type {
+	case chunk.TypeAudio, chunk.TypeVideo:
+		f.media++
+		return f.tag(flv.Tag{Type: flv.TagType(m.Type), Time: m.Time, Body: m.Payload, Held: held})
+	case chunk.TypeDataAMF0, chunk.TypeDataAMF3:
+		return f.tag(flv.Tag{Type: flv.ScriptTag, Time: m.Time, Body: scriptBody(m)})
+	}
+	return nil
 }
 
 // answer writes while media flows, when no deadline of a phase stands.

@@ -168,6 +168,7 @@ func TestUnpause(t *testing.T) {
 		go func() { _ = p.client.command(mediaStream, "pause", nil, true, 0) }()
 		p.status(t, "NetStream.Pause.Notify")
 		pub.write(300)
+		synctest.Wait() // until the server has taken them, or there is nothing to jump over
 		go func() { _ = p.client.command(mediaStream, "pause", nil, false, 0) }()
 		p.status(t, "NetStream.Unpause.Notify")
 		pub.write(60)

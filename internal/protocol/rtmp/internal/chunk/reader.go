@@ -28,6 +28,8 @@ const (
 const (
 	bufferMin    = 256      // room for any chunk header
 	firstAlloc   = 64 << 10 // memory that a header alone is worth
+	amplesMax    = 2        // messages under way that this goes for at a time: audio and video take turns
+	smallAlloc   = 4 << 10  // memory that a header is worth beyond these
 	growthFactor = 4        // memory that a byte received is worth
 )
 
@@ -69,6 +71,7 @@ type Reader struct {
 	chunkSize int
 	chunks    uint64 // chunks seen
 	partial   int    // bytes held by messages that are partly received
+	amples    int    // messages under way that are ample
 	streams   []stream
 
 	// The peer leaves extended timestamps out of type 3 chunks that begin a message, or go on with one.
@@ -97,6 +100,7 @@ type stream struct {
 	extended bool // the header had an extended timestamp
 
 	open    bool // a message is under way
+	ample   bool // it was given more than smallAlloc at first
 	payload []byte
 }
 
@@ -179,7 +183,10 @@ func (r *Reader) obey(m Message) error {
 // drop ends the message that is under way.
 func (r *Reader) drop(s *stream) {
 	r.partial -= cap(s.payload)
-	s.payload, s.open = nil, false
+	if s.ample {
+		r.amples--
+	}
+	s.payload, s.open, s.ample = nil, false, false
 }
 
 // readPayload reads one chunk's share of a message, into memory that grows as it fills.
@@ -203,7 +210,12 @@ func (r *Reader) readPayload(s *stream) error {
 
 // grow gives the message under way memory for more, exactly sized at the last.
 func (r *Reader) grow(s *stream) error {
-	size := min(s.header.length, max(firstAlloc, growthFactor*cap(s.payload)))
+	least := smallAlloc
+	if cap(s.payload) == 0 && s.header.length > smallAlloc && r.amples < amplesMax {
+		least, s.ample = firstAlloc, true
+		r.amples++
+	}
+	size := min(s.header.length, max(least, growthFactor*cap(s.payload)))
 	if r.partial += size - cap(s.payload); r.partial > r.limits.Partial {
 		return fmt.Errorf("more than %d bytes in messages partly received: %w", r.limits.Partial, ErrLimit)
 	}

@@ -204,6 +204,34 @@ func TestAnnouncedMemory(t *testing.T) {
 	}
 }
 
+// TestAnnouncedMemoryManyStreams has a peer that announces a long message on each of many chunk streams.
+func TestAnnouncedMemoryManyStreams(t *testing.T) {
+	b := opened(DefaultStreams, DefaultMessage/DefaultStreams)
+	r := NewReader(bytes.NewReader(b), Limits{})
+	_, err := r.Read()
+	wantError(t, err, io.ErrUnexpectedEOF, 0)
+	held := 0
+	for _, s := range r.streams {
+		held += cap(s.payload)
+	}
+	if want := amplesMax*firstAlloc + (DefaultStreams-amplesMax)*smallAlloc; len(r.streams) != DefaultStreams || held != want {
+		t.Errorf("%d bytes held for %d chunk streams, want %d", held, len(r.streams), want)
+	}
+}
+
+// TestAmplesReturned: a message that ends, or is aborted, leaves its place for a large first allocation to another.
+func TestAmplesReturned(t *testing.T) {
+	b := AppendAbort(opened(1, firstAlloc), 3)
+	for id := range uint32(3) {
+		m := Message{Type: TypeVideo, ChunkStream: 3 + id, Payload: make([]byte, firstAlloc)}
+		b = AppendMessage(b, m, DefaultChunkSize)
+	}
+	r := NewReader(bytes.NewReader(b), Limits{})
+	if got, err := readAll(r); !errors.Is(err, io.EOF) || len(got) != 4 || r.amples != 0 {
+		t.Errorf("%d messages, %v, %d places taken", len(got), err, r.amples)
+	}
+}
+
 func TestAbort(t *testing.T) {
 	b := opened(1, 1000)
 	b = AppendAbort(b, 3)
@@ -237,6 +265,44 @@ func TestAllocations(t *testing.T) {
 		})
 		if n != 1 {
 			t.Errorf("%d bytes: %v allocations", size, n)
+		}
+	}
+}
+
+// interleave returns one message on each of n chunk streams, their chunks taking turns.
+func interleave(n, size int) []byte {
+	chunks := make([][]byte, n)
+	for i := range chunks {
+		m := Message{Type: TypeVideo, ChunkStream: uint32(3 + i), Payload: make([]byte, size)}
+		chunks[i] = AppendMessage(nil, m, DefaultChunkSize)
+	}
+	var b []byte
+	for first := true; len(chunks[0]) > 0; first = false {
+		for i, c := range chunks {
+			end := 1 + DefaultChunkSize
+			if first {
+				end += header0Size
+			}
+			end = min(end, len(c))
+			b, chunks[i] = append(b, c[:end]...), c[end:]
+		}
+	}
+	return b
+}
+
+// TestInterleavedAllocations: so with audio and video that take turns; beyond, memory grows with what comes.
+func TestInterleavedAllocations(t *testing.T) {
+	for streams, most := range map[int]float64{1: 1, 2: 2, 4: 8} {
+		r := NewReader(&loop{data: interleave(streams, firstAlloc)}, Limits{})
+		n := testing.AllocsPerRun(20, func() {
+			for range streams {
+				if got, err := r.Read(); err != nil || cap(got.Payload) != firstAlloc {
+					t.Fatal(cap(got.Payload), err)
+				}
+			}
+		})
+		if n > most {
+			t.Errorf("%d chunk streams: %v allocations", streams, n)
 		}
 	}
 }
@@ -292,12 +358,20 @@ func FuzzReader(f *testing.F) {
 		total := 0
 		for {
 			m, err := r.Read()
-			held := 0
+			held, filled, amples := 0, 0, 0
 			for _, s := range r.streams {
 				held += cap(s.payload)
+				filled += len(s.payload)
+				if s.ample {
+					amples++
+				}
 				if len(s.payload) > len(b) || cap(s.payload) > max(firstAlloc, growthFactor*len(b)) {
 					t.Fatalf("%d bytes held for %d", cap(s.payload), len(b))
 				}
+			}
+			if amples != r.amples || amples > amplesMax ||
+				held > amplesMax*firstAlloc+limits.Streams*smallAlloc+growthFactor*filled {
+				t.Fatalf("%d bytes held for %d, %d ample, %d counted", held, filled, amples, r.amples)
 			}
 			if err == nil && held != r.partial || len(r.streams) > limits.Streams {
 				t.Fatalf("%d bytes held, %d counted, %d chunk streams", held, r.partial, len(r.streams))
