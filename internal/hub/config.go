@@ -53,7 +53,7 @@ func DefaultConfig() Config {
 		Play:    PlayConfig{Wait: 5 * time.Second},
 		Limits: LimitsConfig{
 			Publishers: 10_000, Viewers: 100_000,
-			RingUnits: 1024, RingBytes: 16 << 20, RingAge: time.Minute, MaxSkips: 30,
+			RingUnits: 8192, RingBytes: 16 << 20, RingAge: time.Minute, MaxSkips: 30,
 		},
 	}
 }

@@ -5,9 +5,9 @@
 // on its own clock, never by the owner's goroutine; a publisher that lost it is fenced by its epoch.
 //
 // The hub names no protocol: what it is told of a session are strings. It answers with a few kinds of errors, which
-// each protocol maps to its own codes. Its one lock guards its tables only; under it, it calls into package
-// stream and its own queue of events, whose locks are leaves, and nothing else. Authorisation and observers are called
-// without it.
+// each protocol maps to its own codes. Its one lock guards its tables only; under it, it calls what takes no lock
+// of package stream, and its own queue of events, whose lock is a leaf, and nothing else. Authorisation and observers are
+// called without it.
 //
 // Windows (API, metrics) read a [Snapshot], which is immutable.
 package hub

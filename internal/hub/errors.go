@@ -42,6 +42,8 @@ func Reason(err error) string {
 		{ErrUnpublished, "unpublished"},
 		{ErrBadName, "bad-name"},
 		{stream.ErrTooSlow, "too-slow"},
+		{stream.ErrNoKey, "no-key"},
+		{stream.ErrUnstable, "unstable"},
 		{stream.ErrMuxer, "muxer"},
 		{context.Canceled, "cancelled"},
 	} {

@@ -336,6 +336,36 @@ func TestSilence(t *testing.T) {
 }
 
 // A pause of the process itself is nobody's silence.
+// Video that no viewer can begin with is no progress: neither is it counted, nor does it keep the key.
+func TestSilenceOfPublisherWithoutKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(config(nil), nil)
+		defer run(h)()
+		l := publish(t, h, "a", nil)
+		defer l.Release(nil)
+		e := sim.New(sim.Options{Video: av.H264, GOP: 1 << 30})
+		e.Next() // the only key
+		begin := time.Now()
+		for {
+			err := l.Write(e.Next())
+			if err != nil {
+				if !errors.Is(err, ErrSilent) {
+					t.Errorf("%v, want ErrSilent", err)
+				}
+				break
+			}
+			if time.Since(begin) > 10*time.Second {
+				t.Error("non-key video keeps the name")
+				break
+			}
+			time.Sleep(40 * time.Millisecond)
+		}
+		if got := h.Snapshot().Totals.Received; got != 0 || l.Skipped() == 0 {
+			t.Errorf("%d bytes received, %d units skipped", got, l.Skipped())
+		}
+	})
+}
+
 func TestSilenceGrantsPause(t *testing.T) {
 	h := New(DefaultConfig(), nil)
 	l := publish(t, h, "a", encoder(0))
@@ -530,6 +560,7 @@ func TestWatchAfterRelease(t *testing.T) {
 func TestReason(t *testing.T) {
 	for err, want := range map[error]string{
 		nil: "done", ErrBusy: "busy", fmt.Errorf("x: %w", ErrSilent): "silent", io.EOF: "peer", context.Canceled: "cancelled",
+		stream.ErrNoKey: "no-key", stream.ErrUnstable: "unstable",
 	} {
 		if got := Reason(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)

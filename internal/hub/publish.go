@@ -18,7 +18,7 @@ type Lease struct {
 	publisher *stream.Publisher
 	epoch     uint64
 	ctx       context.Context //nolint:containedctx // the lease's life is what the context stands for
-	progress  atomic.Int64    // the hub's clock at the newest unit
+	progress  atomic.Int64    // the hub's clock at the newest unit that the stream took
 }
 
 // Publish takes the key for a publisher. It may return ErrDenied, ErrBusy, ErrLimit or ErrClosing. The lease's context is
@@ -101,14 +101,18 @@ func (l *Lease) Declare(video, audio bool) { l.publisher.Declare(video, audio) }
 // Skipped counts the video units that were dropped because no key unit had come yet.
 func (l *Lease) Skipped() uint64 { return l.publisher.Skipped() }
 
-// Write appends a unit to the stream, which takes it over. It fails once the lease is lost, with the reason.
+// Write appends a unit to the stream, which takes it over. It fails once the lease is lost, with the reason. A unit that
+// the stream skips is no progress: the lease is lost if no other comes.
 func (l *Lease) Write(u *av.AccessUnit) error {
-	size := u.Size()
+	size, skipped := u.Size(), l.Skipped()
 	if err := l.publisher.Write(u); err != nil {
 		if cause := context.Cause(l.ctx); cause != nil {
 			return cause
 		}
 		return err
+	}
+	if l.Skipped() > skipped {
+		return nil
 	}
 	l.session.taken.Add(uint64(size)) //nolint:gosec // a size is not negative
 	l.progress.Store(l.hub.now.Load())

@@ -12,14 +12,18 @@ type cursor[T any] struct {
 	next    uint64        // number of the next item to take
 	live    uint64        // head when the reader joined: what is before it is backlog that it may take late
 	needKey bool          // skip until a key item
+	since   time.Time     // when needKey was set
 	nudge   chan struct{} // makes wait return without an item; nil: nobody can
 
 	window time.Time // start of the minute in which recent jumps are counted
 	recent int
-	failed error         // ErrTooSlow, for good
+	failed error         // ErrTooSlow or ErrNoKey, for good
 	skips  atomic.Uint64 // jumps in all
 	missed atomic.Uint64 // items that were jumped over
 }
+
+// keyWait is how long a reader waits for a key item while others come, before it gets ErrNoKey.
+const keyWait = 30 * time.Second
 
 // join places the cursor on the newest key item, or makes it wait for the next.
 func (c *cursor[T]) join() {
@@ -29,26 +33,41 @@ func (c *cursor[T]) join() {
 		c.next = key - 1
 		return
 	}
-	c.next, c.needKey = c.live, true
+	c.awaitKey(c.live)
+}
+
+// awaitKey makes the cursor skip what comes from head on, until a key item.
+func (c *cursor[T]) awaitKey(head uint64) {
+	c.next, c.needKey, c.since = head, true, time.Now()
+}
+
+// foundKey moves a cursor that waits for a key item to the newest, and says whether one has come. Else it skips what
+// is there, and nothing more: what is appended meanwhile is for the next call to judge.
+func (c *cursor[T]) foundKey() bool {
+	head := c.ring.head.Load() // before key, lest a key item that is appended in between be passed over
+	if key := c.ring.key.Load(); key > c.next {
+		c.next, c.needKey = key-1, false
+		return true
+	}
+	if c.next != head && time.Since(c.since) > keyWait {
+		c.failed = ErrNoKey
+	}
+	c.next = head
+	return false
 }
 
 // peek returns the next item, or nil when there is none yet. It holds the whole policy for readers that cannot keep up:
 // one whose item is gone, or who is more than MaxLag behind while a newer key item exists, jumps forward to
-// the newest key item (or waits for the next); after MaxSkips jumps within a minute it gets ErrTooSlow. The flag tells
-// of a jump since the last item.
+// the newest key item (or waits for the next); after MaxSkips jumps within a minute it gets ErrTooSlow, and ErrNoKey when it
+// has waited for a key item for keyWait. The flag tells of a jump since the last item.
 func (c *cursor[T]) peek() (it *item[T], jumped bool, err error) {
 	r := c.ring
 	for {
 		if c.failed != nil {
 			return nil, jumped, c.failed
 		}
-		if c.needKey {
-			head := r.head.Load() // before key, lest a key item that is appended in between be passed over
-			if key := r.key.Load(); key > c.next {
-				c.next, c.needKey = key-1, false
-			} else {
-				c.next = head
-			}
+		if c.needKey && !c.foundKey() {
+			return nil, jumped, c.failed
 		}
 		if c.next == r.head.Load() {
 			return nil, jumped, nil
@@ -68,11 +87,11 @@ func (c *cursor[T]) late(it *item[T]) bool {
 
 func (c *cursor[T]) jump() {
 	r, from := c.ring, c.next
-	head := r.head.Load() // before key, as in peek
+	head := r.head.Load() // before key, as in foundKey
 	if key := r.key.Load(); key > r.tail.Load() && key > from+1 {
 		c.next = key - 1
 	} else {
-		c.next, c.needKey = head, true
+		c.awaitKey(head)
 	}
 	c.live = c.next
 	c.skips.Add(1)

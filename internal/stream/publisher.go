@@ -14,6 +14,9 @@ type Publisher struct {
 	wrote   bool // a unit
 	started bool // a video key unit
 	waiting uint64
+
+	window  time.Time // start of the span in which changes of tracks are counted
+	changes int
 }
 
 // Epoch is the publisher's fencing token: it grows with every publisher of the stream.
@@ -29,14 +32,16 @@ func (p *Publisher) Skipped() uint64 { return p.waiting }
 func (p *Publisher) Declare(video, audio bool) {
 	p.stream.mu.Lock()
 	defer p.stream.mu.Unlock()
-	if p.epoch == p.stream.epoch {
+	if p.check() == nil {
+		p.stream.adopt(p)
 		p.stream.declared = declaration{known: true, video: video, audio: audio}
 	}
 }
 
 // Write appends a unit and muxes it into the active shares. It takes the unit over and restamps it onto the stream's
-// clock. It never waits for a reader. Video before the first key unit is dropped. It fails with ErrFenced when
-// another publisher owns the stream, and with the stream's end cause when that has ended.
+// clock. It never waits for a reader. Video before the first key unit is dropped, and counted by Skipped. It fails with
+// ErrFenced when another publisher owns the stream, with ErrUnstable when the tracks change too often, and with the stream's
+// end cause when that has ended.
 func (p *Publisher) Write(u *av.AccessUnit) error {
 	s, now := p.stream, time.Now()
 	if u.Track == nil || len(u.Data) == 0 {
@@ -59,6 +64,7 @@ func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) error {
 	if err := p.check(); err != nil {
 		return err
 	}
+	s.adopt(p)
 	if !p.admit(u) {
 		return nil
 	}
@@ -67,13 +73,13 @@ func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) error {
 		s.tracks.Store(&[]*av.Track{}) // the tracks of the publisher before are gone
 		s.first, s.complete = now, false
 	}
-	if err := s.setTrack(u.Track); err != nil {
+	if err := s.setTrack(p, u.Track, now); err != nil {
 		return err
 	}
 	s.time.place(u)
-	it := item[*av.AccessUnit]{value: u, tracks: s.Tracks(), dts: u.DTS, at: now, size: u.Size(), key: s.isKey(u)}
+	it := item[*av.AccessUnit]{value: u, tracks: s.Tracks(), dts: u.DTS, at: now, size: u.Cost(), key: s.isKey(u)}
 	s.units.append(it)
-	s.count(u, it.size, now)
+	s.count(u, u.Size(), now)
 	s.writeShares(&it)
 	s.checkReady(now)
 	return nil
@@ -81,10 +87,28 @@ func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) error {
 
 // check refuses a publisher that is not the owner, and all when the stream has ended. Under mu.
 func (p *Publisher) check() error {
-	if p.epoch != p.stream.epoch {
+	if p.epoch != p.stream.epoch.Load() {
 		return ErrFenced
 	}
 	return p.stream.Ended()
+}
+
+// How often the tracks of a publisher may change within a while: each change sends all viewers the whole configuration.
+// An encoder that goes to and fro between two parameter sets does so with its key pictures, a few times a second.
+const (
+	changesMax  = 50
+	changesSpan = 10 * time.Second
+)
+
+// change notes that a track has replaced one with the same ID, and refuses it when there were too many.
+func (p *Publisher) change(now time.Time) error {
+	if now.Sub(p.window) >= changesSpan {
+		p.window, p.changes = now, 0
+	}
+	if p.changes++; p.changes > changesMax {
+		return ErrUnstable
+	}
+	return nil
 }
 
 // admit drops the video that no decoder can use: what comes before the publisher's first key unit. Under mu.

@@ -12,7 +12,7 @@ type Reader struct {
 }
 
 // Read waits for at least one unit, takes as many as are there and fit into dst, and returns their number. The
-// first unit ever, and the first after a skip, is a key unit. It returns ErrTooSlow, the stream's end cause after the last
+// first unit ever, and the first after a skip, is a key unit. It returns ErrTooSlow, ErrNoKey, the stream's end cause after the last
 // unit, or the context's cause.
 func (r *Reader) Read(ctx context.Context, dst []*av.AccessUnit) (int, error) {
 	if len(dst) == 0 {

@@ -24,7 +24,8 @@ type item[T any] struct {
 // the ring holds those in [tail, head). The writer overwrites; readers notice by the number in the item.
 type ring[T any] struct {
 	opt   Options
-	slots []atomic.Pointer[item[T]]
+	most  int                                       // slots
+	slots atomic.Pointer[[]atomic.Pointer[item[T]]] // a power of two of them; replaced by more when all are taken
 	head  atomic.Uint64
 	tail  atomic.Uint64
 	key   atomic.Uint64 // sequence number of the newest key item plus 1; 0: none yet
@@ -35,13 +36,24 @@ type ring[T any] struct {
 	wake chan struct{} // closed by flush; nil while nobody waits
 }
 
+// slotsMin is how many slots a ring begins with: most streams never need more.
+const slotsMin = 256
+
 func newRing[T any](o Options) *ring[T] {
-	n := 1 << bits.Len(uint(max(o.Units, 2)-1))
-	return &ring[T]{opt: o, slots: make([]atomic.Pointer[item[T]], n)}
+	r := &ring[T]{opt: o, most: 1 << bits.Len(uint(max(o.Units, 2)-1))}
+	slots := make([]atomic.Pointer[item[T]], min(r.most, slotsMin))
+	r.slots.Store(&slots)
+	return r
 }
 
+// slot returns the place of the item with the given number. A reader that has seen by head that the item is there gets
+// the slots that it was put into, or later ones: the slots are replaced before head counts what only the new ones hold.
 func (r *ring[T]) slot(seq uint64) *atomic.Pointer[item[T]] {
-	return &r.slots[seq&uint64(len(r.slots)-1)]
+	return slotOf(*r.slots.Load(), seq)
+}
+
+func slotOf[T any](slots []atomic.Pointer[item[T]], seq uint64) *atomic.Pointer[item[T]] {
+	return &slots[seq&uint64(len(slots)-1)]
 }
 
 // at returns the item with the given number, or nil if the ring does not hold it (any more).
@@ -55,9 +67,7 @@ func (r *ring[T]) at(seq uint64) *item[T] {
 // append adds an item. Readers see it at once but those that wait are only woken by flush. Writer only.
 func (r *ring[T]) append(it item[T]) {
 	it.seq = r.head.Load()
-	if it.seq-r.tail.Load() == uint64(len(r.slots)) {
-		r.evict()
-	}
+	r.room()
 	r.slot(it.seq).Store(&it)
 	if it.key {
 		r.key.Store(it.seq + 1)
@@ -65,6 +75,23 @@ func (r *ring[T]) append(it item[T]) {
 	r.head.Store(it.seq + 1)
 	r.bytes += int64(it.size)
 	r.trim(it.seq, it.dts, it.at)
+}
+
+// room makes room for one more item: by twice as many slots when all are taken, or, when there may be no more, by forgetting
+// the oldest item. Readers that still look at the slots before find there what they held. Writer only.
+func (r *ring[T]) room() {
+	slots, head, tail := *r.slots.Load(), r.head.Load(), r.tail.Load()
+	switch {
+	case head-tail < uint64(len(slots)):
+	case len(slots) == r.most:
+		r.evict()
+	default:
+		more := make([]atomic.Pointer[item[T]], 2*len(slots))
+		for seq := tail; seq < head; seq++ {
+			slotOf(more, seq).Store(slotOf(slots, seq).Load())
+		}
+		r.slots.Store(&more)
+	}
 }
 
 // trim forgets what is beyond the bounds, and what neither a newcomer nor a reader that is a little late can want:

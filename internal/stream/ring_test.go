@@ -5,6 +5,8 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,8 +34,8 @@ func held(t *testing.T, s *Stream) []*av.AccessUnit {
 		t.Fatalf("the ring counts %d bytes and holds %d", r.bytes, bytes)
 	}
 	full := 0
-	for i := range r.slots {
-		if r.slots[i].Load() != nil {
+	for i := range *r.slots.Load() {
+		if (*r.slots.Load())[i].Load() != nil {
 			full++
 		}
 	}
@@ -89,6 +91,79 @@ func TestRingBounds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The ring is charged for what its units keep alive; the figures count their payload.
+func TestRingCountsCost(t *testing.T) {
+	s := New(Options{Bytes: 65_000, Keep: time.Hour})
+	p, e := s.Publish(), h264(1000)
+	var payload uint64
+	for range 100 {
+		u := e.Next()
+		u.Held = 10_000
+		payload += uint64(u.Size())
+		write(t, p, u)
+	}
+	if n := len(held(t, s)); n != 6 {
+		t.Errorf("%d units of 10 000 bytes in 65 000", n)
+	}
+	if got := s.Stats().Bytes; got != payload {
+		t.Errorf("%d bytes counted, %d came", got, payload)
+	}
+}
+
+// A ring begins small and grows to its bound, without losing a unit.
+func TestRingGrows(t *testing.T) {
+	const units = 4 * slotsMin
+	s := New(Options{Units: units, Age: time.Hour, Keep: time.Hour})
+	p, e := s.Publish(), h264(10_000)
+	r, c := s.NewReader(), sim.Checker{}
+	for n := 1; n <= 2*units; n++ {
+		write(t, p, e.Next())
+		if n%500 == 0 {
+			drain(t, r, &c)
+		}
+		if got, want := len(held(t, s)), min(n, units); got != want {
+			t.Fatalf("%d of %d units are held", got, want)
+		}
+		if got := len(*s.units.slots.Load()); got > max(slotsMin, 2*n) || got > units {
+			t.Fatalf("%d slots for %d units", got, n)
+		}
+	}
+	drain(t, r, &c)
+	if c.Gaps != 0 || r.Skips() != 0 {
+		t.Errorf("%d gaps, %d skips", c.Gaps, r.Skips())
+	}
+}
+
+// A ring grows while readers read it.
+func TestRingGrowsUnderReaders(t *testing.T) {
+	const units = 32 * slotsMin
+	s := New(Options{Units: units, Age: time.Hour, Keep: time.Hour, MaxLag: time.Hour})
+	p, e := s.Publish(), h264(2*units)
+	write(t, p, e.Next())
+	var readers sync.WaitGroup
+	for range 4 {
+		r := s.NewReader()
+		readers.Go(func() {
+			dst, c, n := make([]*av.AccessUnit, 64), sim.Checker{}, 0
+			for n < units {
+				m, err := r.Read(t.Context(), dst)
+				for _, u := range dst[:m] {
+					err = errors.Join(err, c.Unit(u))
+				}
+				if n += m; err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			if c.Gaps != 0 || r.Skips() != 0 {
+				t.Errorf("%d gaps, %d skips", c.Gaps, r.Skips())
+			}
+		})
+	}
+	write(t, p, e.Take(units-1)...)
+	readers.Wait()
 }
 
 // While a GOP grows the ring holds it all; when the next key comes, the GOP before stays for Keep.
@@ -405,6 +480,96 @@ func TestKeyIsNotMissedWhileLooking(t *testing.T) {
 			t.Fatalf("round %d: the reader went past the key", i)
 		}
 	}
+}
+
+// One that waits for a key must not be given what is appended while it looks, unless that is a key.
+func TestNothingButKeyWhileLooking(t *testing.T) {
+	s := New(Options{Units: 16})
+	p, e := s.Publish(), h264(1<<30)
+	write(t, p, e.Take(40)...) // the key has left the ring
+	units := e.Take(200_000)
+	var writer sync.WaitGroup
+	var over atomic.Bool
+	writer.Go(func() {
+		defer over.Store(true)
+		for _, u := range units {
+			if err := p.Write(u); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for r := s.NewReader(); !over.Load(); {
+		if it, _, err := r.peek(); it != nil || err != nil {
+			t.Errorf("a reader that waits for a key got %+v, %v", it, err)
+			break
+		}
+	}
+	writer.Wait()
+}
+
+// Who gets no key unit for keyWait is ended: a newcomer, and one that has jumped.
+func TestNoKeyEndsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Units: 16})
+		p, e := s.Publish(), h264(1<<30)
+		write(t, p, e.Take(5)...)
+		lapped := s.NewReader()
+		drain(t, lapped, nil)
+		write(t, p, e.Take(40)...)
+		newcomer := s.NewReader()
+		viewer, _ := watch(t, s, &recorder{})
+		begin := time.Now()
+		ended := make(chan error, 3)
+		for _, r := range []*Reader{lapped, newcomer} {
+			go func() {
+				_, err := r.Read(t.Context(), make([]*av.AccessUnit, 1))
+				ended <- err
+			}()
+		}
+		go func() {
+			_, err := viewer.Next(t.Context(), 1)
+			ended <- err
+		}()
+		for time.Since(begin) < keyWait {
+			synctest.Wait()
+			if len(ended) > 0 {
+				t.Fatalf("%v after %v", <-ended, time.Since(begin))
+			}
+			time.Sleep(40 * time.Millisecond)
+			write(t, p, e.Next())
+		}
+		time.Sleep(40 * time.Millisecond)
+		write(t, p, e.Next())
+		for range cap(ended) {
+			if err := <-ended; !errors.Is(err, ErrNoKey) {
+				t.Errorf("%v, want ErrNoKey", err)
+			}
+		}
+		if _, err := newcomer.Read(t.Context(), make([]*av.AccessUnit, 1)); !errors.Is(err, ErrNoKey) {
+			t.Errorf("then %v, want ErrNoKey", err)
+		}
+	})
+}
+
+// One that did get a key unit may wait as long again for the next.
+func TestKeyEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Units: 16})
+		p, e := s.Publish(), h264(45)
+		r := s.NewReader()
+		for range 3 {
+			time.Sleep(keyWait - time.Second)
+			write(t, p, e.Next())
+			if got := drain(t, r, nil); len(got) != 1 || !got[0].Key {
+				t.Fatalf("%d units", len(got))
+			}
+			write(t, p, e.Take(44)...)
+			if got := drain(t, r, nil); len(got) != 0 {
+				t.Fatalf("%d units of a GOP whose key is gone", len(got))
+			}
+		}
+	})
 }
 
 var videoTrack = sim.NewTrack(sim.VideoID, av.H264, 0)

@@ -171,7 +171,7 @@ type Viewer struct {
 
 // Next waits for at least one packet and returns the bytes of as many as are there, up to about limit bytes, as one
 // contiguous slice that the caller must not change. It always ends at the end of a packet. A newcomer gets the
-// format's head and configuration first. It returns ErrTooSlow, the stream's end cause after the last packet, the
+// format's head and configuration first. It returns ErrTooSlow, ErrNoKey, the stream's end cause after the last packet, the
 // context's cause, or nothing at all after Nudge.
 func (v *Viewer) Next(ctx context.Context, limit int) ([]byte, error) {
 	v.before, v.from = v.sent, v.next
@@ -227,13 +227,14 @@ func (v *Viewer) enter(it *item[packet]) []byte {
 	return append(b, it.value.bytes[it.value.config:]...)
 }
 
-// outlook returns the tracks of an item, and those that have joined the stream since: a newcomer is told at once of all
-// that it will meet, because players decide by the head which decoders they need.
+// outlook returns the tracks of an item, and those that have joined the stream since and are of a kind that was not there: a
+// newcomer is told at once of all kinds that it will meet, because players decide by the head which decoders they need.
+// Another track of a kind may be the one that a format carries from there on, but is not yet at this item.
 func (v *Viewer) outlook(it *item[packet]) []*av.Track {
 	tracks := it.tracks
 	for _, t := range v.share.stream.Tracks() {
 		i, known := slices.BinarySearchFunc(tracks, t.ID, byID)
-		if !known {
+		if !known && !hasKind(it.tracks, t.Kind()) {
 			tracks = slices.Insert(slices.Clone(tracks), i, t)
 		}
 	}

@@ -74,6 +74,30 @@ func TestShareFillsBackFromNewestKey(t *testing.T) {
 	}
 }
 
+// A newcomer is told of tracks that join later only as far as their kind is new: a format that carries one track of a kind
+// would begin with the configuration of the later one, and go on with the units of the first.
+func TestOutlook(t *testing.T) {
+	s := New(Options{Keep: time.Hour})
+	p := s.Publish()
+	unit := func(id int, c av.Codec) {
+		write(t, p, &av.AccessUnit{Track: sim.NewTrack(id, c, 0), Key: true, Data: [][]byte{{1}}})
+	}
+	unit(4, av.H264)
+	v, _ := watch(t, s, &recorder{})
+	it, _, _ := v.peek()
+	for _, id := range []int{2, 6} { // at lower and higher places
+		unit(id, av.H264)
+		unit(id+1, av.AAC)
+	}
+	var ids []int
+	for _, track := range v.outlook(it) {
+		ids = append(ids, track.ID)
+	}
+	if !slices.Equal(ids, []int{3, 4, 7}) {
+		t.Errorf("a newcomer is told of tracks %v", ids)
+	}
+}
+
 // Two formats have two shares.
 func TestShareByKey(t *testing.T) {
 	s := New(Options{Keep: time.Hour})

@@ -25,8 +25,10 @@ type Stream struct {
 	opt   Options
 	units *ring[*av.AccessUnit]
 
+	epoch atomic.Uint64 // of the publisher that owns the stream
+
 	mu       sync.Mutex // guards what follows; memory only, a leaf
-	epoch    uint64
+	adopted  uint64     // epoch of the publisher that what follows is about
 	time     timeline
 	shares   map[any]*Share
 	declared declaration
@@ -110,14 +112,20 @@ func (s *Stream) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Publish makes the caller the stream's publisher; the one before is fenced.
+// Publish makes the caller the stream's publisher; the one before is fenced: a unit that it is just writing is its last. It
+// takes no lock, so that it never waits for that one.
 func (s *Stream) Publish() *Publisher {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epoch++
+	return &Publisher{stream: s, epoch: s.epoch.Add(1)}
+}
+
+// adopt prepares the stream for what the owner writes or declares first. Under mu.
+func (s *Stream) adopt(p *Publisher) {
+	if s.adopted == p.epoch {
+		return
+	}
+	s.adopted = p.epoch
 	s.time.restart()
 	s.declared = declaration{}
-	return &Publisher{stream: s, epoch: s.epoch}
 }
 
 // NewReader returns a reader that starts at the newest key unit.
@@ -130,7 +138,7 @@ func (s *Stream) NewReader() *Reader {
 func byID(t *av.Track, id int) int { return t.ID - id }
 
 // setTrack notes a unit's track, in place of the one with the same ID. Under mu.
-func (s *Stream) setTrack(t *av.Track) error {
+func (s *Stream) setTrack(p *Publisher, t *av.Track, now time.Time) error {
 	old := *s.tracks.Load()
 	i, found := slices.BinarySearchFunc(old, t.ID, byID)
 	if found && old[i] == t {
@@ -139,6 +147,9 @@ func (s *Stream) setTrack(t *av.Track) error {
 	tracks := slices.Clone(old)
 	switch {
 	case found:
+		if err := p.change(now); err != nil {
+			return err
+		}
 		tracks[i] = t
 	case len(old) == av.MaxTracks:
 		return fmt.Errorf("stream: more than %d tracks", av.MaxTracks)
@@ -150,8 +161,10 @@ func (s *Stream) setTrack(t *av.Track) error {
 }
 
 // has says whether a track of the kind is known.
-func (s *Stream) has(k av.Kind) bool {
-	return slices.ContainsFunc(*s.tracks.Load(), func(t *av.Track) bool { return t.Kind() == k })
+func (s *Stream) has(k av.Kind) bool { return hasKind(s.Tracks(), k) }
+
+func hasKind(tracks []*av.Track, k av.Kind) bool {
+	return slices.ContainsFunc(tracks, func(t *av.Track) bool { return t.Kind() == k })
 }
 
 // checkReady notes when the publisher's tracks are complete; the first time makes the stream ready. Under mu.

@@ -32,6 +32,69 @@ func TestFencedPublisher(t *testing.T) {
 	}
 }
 
+// A publisher takes over at once, whatever the one before is busy with under the stream's lock.
+func TestPublishTakesNoLock(t *testing.T) {
+	s := New(Options{})
+	p1, e1 := s.Publish(), h264(25)
+	p1.Declare(true, true)
+	write(t, p1, e1.Take(5)...)
+	s.mu.Lock()
+	p2 := s.Publish() // a test that hangs here has failed
+	s.mu.Unlock()
+	if err := p1.Write(e1.Next()); !errors.Is(err, ErrFenced) {
+		t.Errorf("%v, want ErrFenced", err)
+	}
+	p1.Declare(true, true)
+	p2.Declare(true, false)
+	e2 := sim.New(sim.Options{Video: av.H264, Origin: 1, Start: time.Hour})
+	write(t, p2, e2.Next())
+	if items := s.items(); len(items) != 6 || items[5].dts-items[4].dts != defaultStep {
+		t.Errorf("%d units, the newest at %v", len(items), items[len(items)-1].dts)
+	}
+	if !s.Ready() {
+		t.Error("the declaration of the publisher before still holds")
+	}
+}
+
+// A publisher whose tracks change all the time is ended; one that changes them with each key picture is not.
+func TestUnstableTracks(t *testing.T) {
+	tracks := []*av.Track{sim.NewTrack(sim.VideoID, av.H264, 0), sim.NewTrack(sim.VideoID, av.H264, 1)}
+	for _, tc := range []struct {
+		name   string
+		every  time.Duration
+		change int // the change that is refused; 0: none is
+	}{
+		{"with each of 25 pictures a second", 40 * time.Millisecond, changesMax + 1},
+		{"at once", 0, changesMax + 1},
+		{"5 times a second", 200 * time.Millisecond, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := New(Options{})
+				for round := range 2 { // another publisher begins anew
+					p := s.Publish()
+					write(t, p, &av.AccessUnit{Track: sim.NewTrack(sim.AudioID, av.AAC, 0), Key: true, Data: [][]byte{{1}}})
+					refused := 0
+					for n := range 10 * changesMax { // the first is no change
+						err := p.Write(&av.AccessUnit{Track: tracks[n%2], Key: true, Data: [][]byte{{0x65}}})
+						if err != nil {
+							if !errors.Is(err, ErrUnstable) {
+								t.Fatal(err)
+							}
+							refused = n
+							break
+						}
+						time.Sleep(tc.every)
+					}
+					if refused != tc.change {
+						t.Errorf("publisher %d: change %d was refused, want %d", round, refused, tc.change)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Viewers stay over a change of publishers. Time goes on, tracks change in order, the first picture is a key.
 func TestSpliceOfPublishers(t *testing.T) {
 	s := New(Options{Keep: time.Hour})

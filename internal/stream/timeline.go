@@ -9,7 +9,7 @@ import (
 const (
 	maxForward  = 10 * time.Second       // a larger step forward of a track is a jump of the publisher's clock
 	maxBackward = 500 * time.Millisecond // a larger step back too
-	maxApart    = 2 * time.Second        // a new track may begin this far behind the others
+	maxApart    = 2 * time.Second        // a track that is new, or has paused, may begin this far behind the others
 	maxReorder  = 10 * time.Second       // PTS - DTS beyond this is nonsense
 	defaultStep = 40 * time.Millisecond  // between units of which only one is known
 	minStep     = time.Millisecond       // the finest clock of an output (FLV)
@@ -19,7 +19,8 @@ const (
 //
 // Every track has an offset from the publisher's clock. When a track jumps, it is given a new offset with which it
 // goes on where it was; the next track to jump tries that offset first, so that audio and video stay together although
-// they do not jump with the same unit.
+// they do not jump with the same unit. A track that has paused while another went on has not jumped: it is compared with
+// that one.
 type timeline struct {
 	clocks  map[int]*trackClock
 	offset  time.Duration // the newest offset of any track
@@ -52,7 +53,7 @@ func (t *timeline) place(u *av.AccessUnit) {
 		c.offset = t.offset
 	}
 	dts := u.DTS + c.offset
-	if from, back := c.reference(t); dts-from > maxForward || from-dts > back {
+	if from, back := c.reference(t); (dts-from > maxForward || from-dts > back) && !t.resumes(c, u.DTS) {
 		dts = t.jump(c, u.DTS, from, back)
 		c.fixed++
 	}
@@ -108,8 +109,21 @@ func (c *trackClock) reference(t *timeline) (from, back time.Duration) {
 	return c.last, maxBackward
 }
 
+// resumes says whether a track that was compared with its own last unit in vain is back from a pause: its offset still
+// brings it to where the others are now, and at least as near as the newest offset does, with which another may have jumped.
+func (t *timeline) resumes(c *trackClock, dts time.Duration) bool {
+	own, common := dts+c.offset, dts+t.offset
+	return own > c.last && t.near(own) && (own-t.newest).Abs() <= (common-t.newest).Abs()
+}
+
+// near says whether a unit at dts belongs to where the stream is now.
+func (t *timeline) near(dts time.Duration) bool {
+	return dts-t.newest <= maxForward && t.newest-dts <= maxApart
+}
+
+// jump gives the track the newest offset if that brings it to where it was, or to where the others are; else a new one.
 func (t *timeline) jump(c *trackClock, dts, from, back time.Duration) time.Duration {
-	if moved := dts + t.offset; moved-from <= maxForward && from-moved <= back {
+	if moved := dts + t.offset; from-moved <= back && (moved-from <= maxForward || t.near(moved)) {
 		c.offset = t.offset
 		return moved
 	}

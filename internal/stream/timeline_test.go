@@ -94,6 +94,17 @@ func TestTimeline(t *testing.T) {
 				a(20*ms, 5020*ms),
 			},
 		},
+		{
+			"a jump little larger than a pause may be, at different units",
+			[]stamp{
+				a(0, 0), v(0, 0), v(800*ms, 800*ms), a(20*ms, 20*ms),
+				v(11300*ms, 1600*ms), a(10500*ms, 800*ms), v(11340*ms, 1640*ms), a(10520*ms, 820*ms),
+			},
+		},
+		{
+			"back by less than tracks may be apart",
+			[]stamp{v(0, 0), v(3*second, 3*second), v(2*second, 4*second), v(2040*ms, 4040*ms)},
+		},
 		{"two restarts in a row", []stamp{v(0, 0), restart, restart, v(hour, 40*ms)}},
 		{"a restart before the first unit", []stamp{restart, v(hour, 0)}},
 	} {
@@ -113,6 +124,55 @@ func TestTimeline(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A track that pauses while another goes on, and comes back with right stamps, stays together with that one.
+func TestTimelinePauseOfOneTrack(t *testing.T) {
+	const start, step = 5 * second, 20 * ms
+	for _, paused := range []*av.Track{videoTrack, audioTrack} {
+		for _, pause := range []time.Duration{11 * second, 60 * second} {
+			t.Run(paused.Kind().String()+" "+pause.String(), func(t *testing.T) {
+				var tl timeline
+				for dts := time.Duration(0); dts < start+pause+start; dts += step {
+					for _, track := range []*av.Track{videoTrack, audioTrack} {
+						if track == paused && dts > start && dts < start+pause {
+							continue
+						}
+						u := &av.AccessUnit{Track: track, DTS: hour + dts, PTS: hour + dts}
+						if tl.place(u); u.DTS != dts {
+							t.Fatalf("%v at %v becomes %v", track.Kind(), dts, u.DTS)
+						}
+					}
+				}
+				for id, c := range tl.clocks {
+					if c.fixed != 0 {
+						t.Errorf("track %d: %d corrected", id, c.fixed)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A track whose clock jumps while it pauses finds the others again by the offset that they have got meanwhile.
+func TestTimelinePauseOverJump(t *testing.T) {
+	var tl timeline
+	place := func(track *av.Track, dts time.Duration) time.Duration {
+		u := &av.AccessUnit{Track: track, DTS: dts, PTS: dts}
+		tl.place(u)
+		return u.DTS
+	}
+	place(audioTrack, 0)
+	for dts := time.Duration(0); dts <= second; dts += 40 * ms {
+		place(videoTrack, dts)
+	}
+	var newest time.Duration
+	for dts := time.Duration(0); dts <= 20*second; dts += 40 * ms {
+		newest = place(videoTrack, hour+dts)
+	}
+	if got := place(audioTrack, hour+20*second); got != newest {
+		t.Errorf("sound is at %v, video of the same stamp at %v", got, newest)
 	}
 }
 
