@@ -19,6 +19,7 @@ needs=(
 	'element avdec_h264|gstreamer1.0-libav'
 	'command node|nodejs npm'
 	'command npm|npm'
+	'command openssl|openssl'
 )
 
 present() { # present KIND NAME
