@@ -39,7 +39,7 @@ test: deps ## Run every test with the race detector, real clients included (12 m
 	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 10m -p 2 ./...
 
 .PHONY: race
-race: ## Run the tests of some packages again and again (PKG=./internal/hub RUN=TestResume COUNT=20)
+race: ## Run the tests of some packages again and again (PKG=./internal/hub RUN=TestTakeover COUNT=20)
 	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 10m -run '$(RUN)' -count $(COUNT) $(PKG)
 
 .PHONY: lint
