@@ -17,13 +17,17 @@ type Packer struct {
 	body []byte // scratch
 }
 
-// Config appends onMetaData, and the sequence headers of the tracks that are not in prev with the time at. The metadata
-// have the time 0 wherever they stand: FFmpeg takes those with another time for a track of text.
+// Config appends the sequence headers of the tracks that are not in prev, with the time at, and for a newcomer, who has had
+// none, onMetaData before them. Metadata in mid-stream say nothing that the headers do not, and players complain of them.
+// Their time is 0: FFmpeg takes metadata with another time for a track of text.
 func (p *Packer) Config(dst []byte, tracks, prev []*av.Track, at time.Duration) []byte {
 	ms := Milliseconds(at)
 	video, audio := p.Form.Select(tracks)
-	body := p.Form.AppendMetadata(nil, video, audio)
-	dst = p.Pack(dst, ScriptTag, 0, body)
+	var body []byte
+	if len(prev) == 0 {
+		body = p.Form.AppendMetadata(nil, video, audio)
+		dst = p.Pack(dst, ScriptTag, 0, body)
+	}
 	for _, t := range []*av.Track{video, audio} {
 		if t == nil || slices.Contains(prev, t) {
 			continue
