@@ -160,10 +160,10 @@ func TestStreamsForgotten(t *testing.T) {
 	for _, id := range []uint32{3, 4, 3, 5, 6} {
 		b = AppendMessage(b, Message{Type: TypeAudio, ChunkStream: id, Payload: []byte{1}}, DefaultChunkSize)
 	}
-	r.in.r = bytes.NewReader(append(b, 0xC4)) // 4 was idle for longest
+	r.src = bytes.NewReader(append(b, 0xC4)) // 4 was idle for longest
 	got, err := readAll(r)
-	if len(got) != 5 || len(r.streams) != 3 {
-		t.Errorf("%d messages, %d chunk streams", len(got), len(r.streams))
+	if len(got) != 5 || len(r.parser.streams) != 3 {
+		t.Errorf("%d messages, %d chunk streams", len(got), len(r.parser.streams))
 	}
 	wantError(t, err, ErrHeader, 4)
 }
@@ -211,11 +211,11 @@ func TestAnnouncedMemoryManyStreams(t *testing.T) {
 	_, err := r.Read()
 	wantError(t, err, io.ErrUnexpectedEOF, 0)
 	held := 0
-	for _, s := range r.streams {
+	for _, s := range r.parser.streams {
 		held += cap(s.payload)
 	}
-	if want := amplesMax*firstAlloc + (DefaultStreams-amplesMax)*smallAlloc; len(r.streams) != DefaultStreams || held != want {
-		t.Errorf("%d bytes held for %d chunk streams, want %d", held, len(r.streams), want)
+	if want := amplesMax*firstAlloc + (DefaultStreams-amplesMax)*smallAlloc; len(r.parser.streams) != DefaultStreams || held != want {
+		t.Errorf("%d bytes held for %d chunk streams, want %d", held, len(r.parser.streams), want)
 	}
 }
 
@@ -227,8 +227,8 @@ func TestAmplesReturned(t *testing.T) {
 		b = AppendMessage(b, m, DefaultChunkSize)
 	}
 	r := NewReader(bytes.NewReader(b), Limits{})
-	if got, err := readAll(r); !errors.Is(err, io.EOF) || len(got) != 4 || r.amples != 0 {
-		t.Errorf("%d messages, %v, %d places taken", len(got), err, r.amples)
+	if got, err := readAll(r); !errors.Is(err, io.EOF) || len(got) != 4 || r.parser.amples != 0 {
+		t.Errorf("%d messages, %v, %d places taken", len(got), err, r.parser.amples)
 	}
 }
 
@@ -239,8 +239,8 @@ func TestAbort(t *testing.T) {
 	m := Message{Type: TypeAudio, ChunkStream: 3, Payload: []byte{1}}
 	r := NewReader(bytes.NewReader(AppendMessage(b, m, DefaultChunkSize)), Limits{})
 	got, err := readAll(r)
-	if !errors.Is(err, io.EOF) || len(got) != 3 || r.partial != 0 {
-		t.Fatalf("%d messages, %v, %d bytes held", len(got), err, r.partial)
+	if !errors.Is(err, io.EOF) || len(got) != 3 || r.parser.partial != 0 {
+		t.Fatalf("%d messages, %v, %d bytes held", len(got), err, r.parser.partial)
 	}
 	sameMessages(t, got[2:], []Message{m})
 }
@@ -359,7 +359,7 @@ func FuzzReader(f *testing.F) {
 		for {
 			m, err := r.Read()
 			held, filled, amples := 0, 0, 0
-			for _, s := range r.streams {
+			for _, s := range r.parser.streams {
 				held += cap(s.payload)
 				filled += len(s.payload)
 				if s.ample {
@@ -369,12 +369,12 @@ func FuzzReader(f *testing.F) {
 					t.Fatalf("%d bytes held for %d", cap(s.payload), len(b))
 				}
 			}
-			if amples != r.amples || amples > amplesMax ||
+			if amples != r.parser.amples || amples > amplesMax ||
 				held > amplesMax*firstAlloc+limits.Streams*smallAlloc+growthFactor*filled {
-				t.Fatalf("%d bytes held for %d, %d ample, %d counted", held, filled, amples, r.amples)
+				t.Fatalf("%d bytes held for %d, %d ample, %d counted", held, filled, amples, r.parser.amples)
 			}
-			if err == nil && held != r.partial || len(r.streams) > limits.Streams {
-				t.Fatalf("%d bytes held, %d counted, %d chunk streams", held, r.partial, len(r.streams))
+			if err == nil && held != r.parser.partial || len(r.parser.streams) > limits.Streams {
+				t.Fatalf("%d bytes held, %d counted, %d chunk streams", held, r.parser.partial, len(r.parser.streams))
 			}
 			if err != nil {
 				break
