@@ -22,7 +22,7 @@ func TestPublishAndPlay(t *testing.T) {
 	stop := run(h)
 	e := encoder(0)
 	l := publish(t, h, "a", e)
-	v, err := h.Play(ctx, request("a"))
+	v, err := h.Play(ctx, ctx, request("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestTakeover(t *testing.T) {
 	stop := run(h)
 	e0 := encoder(0)
 	old := publish(t, h, "a", e0)
-	v, err := h.Play(ctx, request("a"))
+	v, err := h.Play(ctx, ctx, request("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestDenied(t *testing.T) {
 	if _, err := h.Publish(ctx, request("a")); !errors.Is(err, ErrDenied) || !errors.Is(err, refuse) {
 		t.Errorf("publish: %v", err)
 	}
-	if _, err := h.Play(ctx, request("a")); !errors.Is(err, ErrDenied) {
+	if _, err := h.Play(ctx, ctx, request("a")); !errors.Is(err, ErrDenied) {
 		t.Errorf("play: %v", err)
 	}
 	empty(t, h)
@@ -169,7 +169,7 @@ func TestPlayWaitsForPublisher(t *testing.T) {
 		play := func(ctx context.Context) chan error {
 			got := make(chan error, 1)
 			go func() {
-				v, err := h.Play(ctx, request("a"))
+				v, err := h.Play(ctx, ctx, request("a"))
 				if err == nil {
 					v.Release(nil)
 				}
@@ -232,7 +232,7 @@ func TestPlayWaitsOverShortPublication(t *testing.T) {
 		h := New(DefaultConfig(), nil)
 		got := make(chan error, 1)
 		go func() {
-			v, err := h.Play(t.Context(), request("a"))
+			v, err := h.Play(t.Context(), t.Context(), request("a"))
 			if err == nil {
 				v.Release(nil)
 			}
@@ -256,7 +256,7 @@ func TestPlayWaitsOverShortPublication(t *testing.T) {
 
 func TestNoWait(t *testing.T) {
 	h := New(config(func(c *Config) { c.Play.Wait = 0 }), nil)
-	if _, err := h.Play(ctx, request("a")); !errors.Is(err, ErrNotFound) {
+	if _, err := h.Play(ctx, ctx, request("a")); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	empty(t, h)
@@ -268,7 +268,7 @@ func TestMissingKeysDoNotLeak(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 10_000 {
 			wg.Go(func() {
-				if _, err := h.Play(t.Context(), request(fmt.Sprint(i))); !errors.Is(err, ErrNotFound) {
+				if _, err := h.Play(t.Context(), t.Context(), request(fmt.Sprint(i))); !errors.Is(err, ErrNotFound) {
 					t.Error(err)
 				}
 			})
@@ -296,7 +296,7 @@ func TestSilence(t *testing.T) {
 		e := encoder(0)
 		l := publish(t, h, "a", e)
 		never := publish(t, h, "b", nil)
-		v, err := h.Play(t.Context(), request("a"))
+		v, err := h.Play(t.Context(), t.Context(), request("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,20 +387,20 @@ func TestLimits(t *testing.T) {
 	}
 	var viewings []*Viewing
 	for range 3 {
-		v, err := h.Play(ctx, request("a"))
+		v, err := h.Play(ctx, ctx, request("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		viewings = append(viewings, v)
 	}
-	if _, err := h.Play(ctx, request("a")); !errors.Is(err, ErrLimit) {
+	if _, err := h.Play(ctx, ctx, request("a")); !errors.Is(err, ErrLimit) {
 		t.Errorf("play: %v", err)
 	}
 	viewings[0].Release(nil)
-	if _, err := h.Play(ctx, request("missing")); !errors.Is(err, ErrNotFound) { // gives its place back
+	if _, err := h.Play(ctx, ctx, request("missing")); !errors.Is(err, ErrNotFound) { // gives its place back
 		t.Errorf("play: %v", err)
 	}
-	v, err := h.Play(ctx, request("b"))
+	v, err := h.Play(ctx, ctx, request("b"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,14 +420,14 @@ func TestClose(t *testing.T) {
 		stop := run(h)
 		l, e := publish(t, h, "a", nil), encoder(0)
 		write(t, l, e, 10)
-		v, err := h.Play(t.Context(), request("a"))
+		v, err := h.Play(t.Context(), t.Context(), request("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := v.Stream().NewReader()
 		waiting := make(chan error, 1)
 		go func() {
-			_, err := h.Play(t.Context(), request("missing"))
+			_, err := h.Play(t.Context(), t.Context(), request("missing"))
 			waiting <- err
 		}()
 		synctest.Wait()
@@ -452,7 +452,7 @@ func TestClose(t *testing.T) {
 		if _, err := h.Publish(t.Context(), request("b")); !errors.Is(err, ErrClosing) {
 			t.Errorf("publish: %v", err)
 		}
-		if _, err := h.Play(t.Context(), request("b")); !errors.Is(err, ErrClosing) {
+		if _, err := h.Play(t.Context(), t.Context(), request("b")); !errors.Is(err, ErrClosing) {
 			t.Errorf("play: %v", err)
 		}
 		l.Release(nil)
@@ -492,7 +492,7 @@ func TestSnapshot(t *testing.T) {
 			t.Error("made anew though nothing changed")
 		}
 		a := publish(t, h, "a", encoder(0))
-		v, err := h.Play(t.Context(), request("b"))
+		v, err := h.Play(t.Context(), t.Context(), request("b"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -505,10 +505,14 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		write(t, l, e, 5)
-		w.CountSent(1000)
+		var batch stream.Batch
+		if err := w.Peek(&batch, 10_000); err != nil || len(batch.Bytes) == 0 {
+			t.Fatal(len(batch.Bytes), err)
+		}
+		w.Advance(&batch, len(batch.Bytes))
 		time.Sleep(time.Second)
 		s = h.Snapshot()
-		if b := s.Streams[1]; b.Stats.Tracks[0].Units != 6 || b.Viewers[0].Sent != 1000 || b.Epoch != l.Epoch() {
+		if b := s.Streams[1]; b.Stats.Tracks[0].Units != 6 || b.Viewers[0].Sent != w.Sent() || b.Epoch != l.Epoch() {
 			t.Errorf("%+v", b)
 		}
 		v.Release(nil)
@@ -537,7 +541,7 @@ func TestWatchAfterRelease(t *testing.T) {
 		h := New(DefaultConfig(), nil)
 		e := encoder(0)
 		l := publish(t, h, "a", e)
-		v, err := h.Play(t.Context(), request("a"))
+		v, err := h.Play(t.Context(), t.Context(), request("a"))
 		if err != nil {
 			t.Fatal(err)
 		}

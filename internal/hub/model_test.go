@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -193,7 +194,7 @@ func (m *model) play(name string) error {
 	case m.owner[k] == nil:
 		want = ErrNotFound
 	}
-	v, err := m.hub.Play(context.Background(), request(name))
+	v, err := m.hub.Play(context.Background(), context.Background(), request(name))
 	if !errors.Is(err, want) || (err == nil) != (want == nil) {
 		return fmt.Errorf("%v, want %v", err, want)
 	}
@@ -338,18 +339,19 @@ func viewerLife(t *testing.T, h *Hub, rnd *rand.Rand) {
 	t.Helper()
 	c, cancel := context.WithTimeout(ctx, time.Duration(1+rnd.IntN(20))*time.Millisecond)
 	defer cancel()
-	v, err := h.Play(c, request(string(rune('a'+rnd.IntN(3)))))
+	v, err := h.Play(c, c, request(string(rune('a'+rnd.IntN(3)))))
 	if err != nil {
 		return
 	}
 	defer v.Release(nil)
 	if w, err := v.Watch(rnd.IntN(2), func() stream.Muxer { return null{} }); err == nil {
+		var b stream.Batch
 		for range rnd.IntN(20) {
-			b, err := w.Next(c, 10_000)
-			if err != nil {
+			if err := w.Peek(&b, 10_000); err != nil {
 				break
 			}
-			w.CountSent(len(b))
+			w.Advance(&b, len(b.Bytes))
+			runtime.Gosched()
 		}
 	}
 }

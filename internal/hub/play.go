@@ -19,31 +19,46 @@ type Viewing struct {
 }
 
 // Play lets a viewer in. If nobody publishes the key yet, it waits for a publisher as long as the setting play.wait says; then
-// until the stream's tracks are known. It may return ErrDenied, ErrNotFound, ErrNoTracks, ErrLimit or ErrClosing, or the
-// context's cause. The viewing's context is a child of ctx. Release the viewing.
-func (h *Hub) Play(ctx context.Context, q Request) (*Viewing, error) {
-	if err := h.authorize(ctx, ActionPlay, q); err != nil {
+// until the stream's tracks are known, and no longer than patience lives. It may return ErrDenied, ErrNotFound, ErrNoTracks,
+// ErrLimit or ErrClosing, or the cause of patience. The viewing's context is a child of ctx, and ctx of patience's parent or
+// patience itself. Release the viewing.
+func (h *Hub) Play(ctx, patience context.Context, q Request) (*Viewing, error) {
+	if err := h.authorize(patience, ActionPlay, q); err != nil {
 		return nil, err
 	}
-	ctx, end := context.WithCancelCause(ctx)
-	v := &Viewing{
-		hub: h, ctx: ctx,
-		session: &session{Request: q, action: ActionPlay, started: time.Now(), end: end},
-	}
+	waiting, giveUp := context.WithCancelCause(patience)
+	defer giveUp(nil)
+	v := &Viewing{hub: h, session: &session{Request: q, action: ActionPlay, started: time.Now(), end: giveUp}}
 	h.mu.Lock()
 	err := h.enter(v.session)
 	h.mu.Unlock()
-	if err == nil {
-		if v.stream, err = h.find(ctx, q.Key); err != nil {
-			v.leave()
-		}
+	if err != nil {
+		return nil, err
+	}
+	if v.stream, err = h.find(waiting, q.Key); err == nil {
+		err = v.begin(ctx, waiting)
 	}
 	if err != nil {
-		end(err)
+		v.leave()
 		return nil, err
 	}
 	h.events.put(Event{Kind: Played, Session: v.session.info()})
 	return v, nil
+}
+
+// begin gives the viewing its own context. That is made after the wait, because a context that others have hung on to keeps the
+// memory for it.
+func (v *Viewing) begin(ctx, waiting context.Context) error {
+	var end context.CancelCauseFunc
+	v.ctx, end = context.WithCancelCause(ctx)
+	v.hub.mu.Lock()
+	v.session.end = end
+	v.hub.mu.Unlock()
+	if waiting.Err() != nil { // the hub ended it meanwhile
+		end(context.Cause(waiting))
+		return context.Cause(waiting)
+	}
+	return nil
 }
 
 // find returns the stream of a key as soon as it is ready.
@@ -98,6 +113,9 @@ func (h *Hub) await(ctx context.Context, published <-chan struct{}, timeout <-ch
 
 // Context ends when the viewing is released, or when the hub ends it: then its cause is the reason.
 func (v *Viewing) Context() context.Context { return v.ctx }
+
+// Request is what the viewer asked for.
+func (v *Viewing) Request() Request { return v.session.Request }
 
 // Stream is what is being watched.
 func (v *Viewing) Stream() *stream.Stream { return v.stream }

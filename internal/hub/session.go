@@ -39,7 +39,7 @@ type session struct {
 	Request
 	action  Action
 	started time.Time
-	end     context.CancelCauseFunc
+	end     context.CancelCauseFunc       // a viewer's is replaced, under the hub's mu, when its wait is over
 	viewer  atomic.Pointer[stream.Viewer] // of a viewer, once it plays
 	taken   atomic.Uint64                 // bytes of media from a publisher
 }

@@ -9,15 +9,14 @@ import (
 // cursor is a reader's position in a ring. One goroutine may use it; its counters may be read by any.
 type cursor[T any] struct {
 	ring    *ring[T]
-	next    uint64        // number of the next item to take
-	live    uint64        // head when the reader joined: what is before it is backlog that it may take late
-	needKey bool          // skip until a key item
-	since   time.Time     // when needKey was set
-	nudge   chan struct{} // makes wait return without an item; nil: nobody can
+	next    uint64 // number of the next item to take
+	live    uint64 // head when the reader joined: what is before it is backlog that it may take late
+	failed  error  // ErrTooSlow or ErrNoKey, for good
+	needKey bool   // skip until a key item
 
-	window time.Time // start of the minute in which recent jumps are counted
-	recent int
-	failed error         // ErrTooSlow or ErrNoKey, for good
+	recent int32 // jumps in the minute since window
+	window time.Time
+	since  time.Time     // when needKey was set
 	skips  atomic.Uint64 // jumps in all
 	missed atomic.Uint64 // items that were jumped over
 }
@@ -100,13 +99,13 @@ func (c *cursor[T]) jump() {
 	if now.Sub(c.window) > time.Minute {
 		c.window, c.recent = now, 0
 	}
-	if c.recent++; c.recent > r.opt.MaxSkips {
+	if c.recent++; int(c.recent) > r.opt.MaxSkips {
 		c.failed = ErrTooSlow
 	}
 }
 
 // wait blocks until an item is there, and returns it like peek. It returns the ring's end cause after the last item, the
-// context's cause when that ends, and nothing at all when it was nudged.
+// context's cause when that ends.
 func (c *cursor[T]) wait(ctx context.Context) (*item[T], bool, error) {
 	jumped := false
 	for {
@@ -128,8 +127,6 @@ func (c *cursor[T]) wait(ctx context.Context) (*item[T], bool, error) {
 		}
 		select {
 		case <-wake:
-		case <-c.nudge:
-			return nil, jumped, nil
 		case <-ctx.Done():
 			return nil, jumped, context.Cause(ctx)
 		}

@@ -91,6 +91,7 @@ type player struct {
 	heads   int
 	configs int
 	units   []*av.AccessUnit
+	taken   int // bytes, for who cares
 }
 
 // take judges the bytes of one Next: whole records, the head first and once, each unit's track configured before it.
@@ -163,12 +164,43 @@ func (p *player) drain(v *Viewer) {
 	}
 }
 
+// send sends the viewer whole what Peek gives.
+func (v *Viewer) send(limit int) ([]byte, error) {
+	var b Batch
+	err := v.Peek(&b, limit)
+	v.Advance(&b, len(b.Bytes))
+	return b.Bytes, err
+}
+
+// Next waits until there is something to send, and sends it.
+func (v *Viewer) Next(ctx context.Context, limit int) ([]byte, error) {
+	wake := make(waker, 1)
+	defer v.Subscribe(wake)()
+	for {
+		if b, err := v.send(limit); len(b) > 0 || err != nil {
+			return b, err
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+type waker chan struct{}
+
+func (w waker) Wake(time.Time, bool) {
+	select {
+	case w <- struct{}{}:
+	default:
+	}
+}
+
 // next is a Next that does not wait.
 func next(t testing.TB, v *Viewer) []byte {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	b, _ := v.Next(ctx, 64<<10)
+	b, _ := v.send(64 << 10)
 	return b
 }
 

@@ -47,26 +47,30 @@ func (p *Publisher) Write(u *av.AccessUnit) error {
 	if u.Track == nil || len(u.Data) == 0 {
 		return errors.New("stream: unit without track or data")
 	}
-	if err := s.write(p, u, now); err != nil {
+	failed, err := s.write(p, u, now)
+	if err != nil {
 		return err
 	}
 	s.units.flush()
 	for _, sh := range *s.active.Load() {
-		sh.ring.flush()
+		sh.wake(now, u.Track.Kind() == av.Video)
+	}
+	for _, sh := range failed {
+		sh.wake(now, true)
 	}
 	return nil
 }
 
-// write does the part of Write that needs the lock.
-func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) error {
+// write does the part of Write that needs the lock. It returns the shares whose muxer failed.
+func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) (failed []*Share, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := p.check(); err != nil {
-		return err
+		return nil, err
 	}
 	s.adopt(p)
 	if !p.admit(u) {
-		return nil
+		return nil, nil
 	}
 	if !p.wrote {
 		p.wrote = true
@@ -74,15 +78,15 @@ func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) error {
 		s.first, s.complete = now, false
 	}
 	if err := s.setTrack(p, u.Track, now); err != nil {
-		return err
+		return nil, err
 	}
 	s.time.place(u)
 	it := item[*av.AccessUnit]{value: u, tracks: s.Tracks(), dts: u.DTS, at: now, size: u.Cost(), key: s.isKey(u)}
 	s.units.append(it)
 	s.count(u, u.Size(), now)
-	s.writeShares(&it)
+	failed = s.writeShares(&it)
 	s.checkReady(now)
-	return nil
+	return failed, nil
 }
 
 // check refuses a publisher that is not the owner, and all when the stream has ended. Under mu.

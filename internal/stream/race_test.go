@@ -109,17 +109,7 @@ func watchSome(t *testing.T, s *Stream, m *recorder, rnd *rand.Rand) {
 			return
 		}
 		switch rnd.IntN(30) {
-		case 0:
-			v.Nudge()
-		case 1:
-			v.Rejoin()
-		case 2: // as in a pause
-			for range rnd.IntN(5) {
-				if _, err := v.Next(t.Context(), 100); err != nil {
-					return
-				}
-				v.Discard()
-			}
+		case 0, 1:
 			v.Rejoin()
 		case 3:
 			runtime.Gosched()

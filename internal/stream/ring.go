@@ -30,6 +30,7 @@ type ring[T any] struct {
 	tail  atomic.Uint64
 	key   atomic.Uint64 // sequence number of the newest key item plus 1; 0: none yet
 	bytes int64         // the writer's
+	read  atomic.Bool   // there may be readers that are late: Keep is for them
 	ended atomic.Pointer[error]
 
 	mu   sync.Mutex
@@ -96,12 +97,15 @@ func (r *ring[T]) room() {
 
 // trim forgets what is beyond the bounds, and what neither a newcomer nor a reader that is a little late can want:
 // items before the newest key item that came longer ago than Keep. Their media time does not count: after a stall of
-// its network an encoder sends seconds of media at once, which readers must have a chance to take.
+// its network an encoder sends seconds of media at once, which readers must have a chance to take. While there are none,
+// the newest key item is the oldest.
 func (r *ring[T]) trim(newest uint64, dts time.Duration, now time.Time) {
 	for tail := r.tail.Load(); tail < newest; tail++ {
 		oldest := r.at(tail)
 		surplus := r.bytes > r.opt.Bytes || dts-oldest.dts > r.opt.Age
-		wanted := now.Sub(oldest.at) <= r.opt.Keep || r.key.Load() == tail+1 // young, or where a newcomer starts
+		key := r.key.Load()
+		young := now.Sub(oldest.at) <= r.opt.Keep && (r.read.Load() || key <= tail)
+		wanted := young || key == tail+1 // where a newcomer starts
 		if wanted && !surplus {
 			return
 		}

@@ -82,6 +82,7 @@ func TestRingBounds(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := New(tc.opt)
+				s.NewReader() // so that the ring keeps what is young
 				p, e := s.Publish(), h264(tc.gop)
 				for range 301 {
 					time.Sleep(40 * time.Millisecond)
@@ -166,7 +167,7 @@ func TestRingGrowsUnderReaders(t *testing.T) {
 	readers.Wait()
 }
 
-// While a GOP grows the ring holds it all; when the next key comes, the GOP before stays for Keep.
+// While a GOP grows the ring holds it all; when the next key comes, the GOP before stays for Keep, if there are readers.
 func TestRingKeepsNewestGOP(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{Keep: time.Second})
@@ -174,10 +175,17 @@ func TestRingKeepsNewestGOP(t *testing.T) {
 		for i := range 500 {
 			time.Sleep(40 * time.Millisecond)
 			write(t, p, e.Next())
+			if got := seqs(t, held(t, s)[:1])[0]; i < 100 && got != 0 || i == 100 && got != 100 {
+				t.Fatalf("after unit %d the ring begins with %d: nobody reads", i, got)
+			}
+			if i <= 100 {
+				s.units.read.Store(i == 100) // from here on there is a reader
+				continue
+			}
 			units := held(t, s)
 			newestKey := uint64(i / 100 * 100)
 			want := newestKey
-			if since := uint64(i) - newestKey; since < 25 && newestKey > 0 {
+			if since := uint64(i) - newestKey; since < 25 && newestKey > 100 {
 				want = uint64(i) - 25
 			}
 			if got := seqs(t, units[:1])[0]; got != want {

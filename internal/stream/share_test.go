@@ -44,8 +44,8 @@ func TestShareMuxesOnceForAll(t *testing.T) {
 	if got := m.units.Load() - filled; got != 100 {
 		t.Errorf("muxed %d times for 100 units and 50 viewers", got)
 	}
-	if got := m.heads.Load(); got != 50 {
-		t.Errorf("%d heads for 50 viewers", got)
+	if got := m.heads.Load(); got != 1 {
+		t.Errorf("%d heads for 50 viewers that start at the same picture", got)
 	}
 	if s.Stats().Shares != 1 {
 		t.Errorf("%d shares", s.Stats().Shares)
@@ -347,36 +347,6 @@ func TestFormatWithoutTheVideo(t *testing.T) {
 	}
 }
 
-func TestNudge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := New(Options{Keep: time.Hour})
-		p, e := s.Publish(), h264(25)
-		v, pl := watch(t, s, &recorder{})
-		got := make(chan []byte)
-		nextOne := func() {
-			b, err := v.Next(t.Context(), 1<<10)
-			if err != nil {
-				t.Error(err)
-			}
-			got <- b
-		}
-		go nextOne()
-		synctest.Wait()
-		v.Nudge()
-		v.Nudge() // never waits
-		v.Nudge()
-		if b := <-got; len(b) != 0 {
-			t.Errorf("%d bytes", len(b))
-		}
-		write(t, p, e.Next())
-		go nextOne()
-		pl.take(<-got)
-		if len(pl.units) != 1 {
-			t.Errorf("%d units", len(pl.units))
-		}
-	})
-}
-
 func TestRejoin(t *testing.T) {
 	s := New(Options{Keep: time.Hour})
 	p, e, m := s.Publish(), h264(25), &recorder{}
@@ -402,9 +372,6 @@ func TestRejoinWithinGOP(t *testing.T) {
 	write(t, p, e.Take(5)...)
 	pl.drain(v)
 	write(t, p, e.Take(5)...)
-	for next(t, v) != nil {
-		v.Discard()
-	}
 	v.Rejoin()
 	pl.drain(v)
 	if len(pl.units) != 20 || pl.check.Gaps != 0 || pl.configs != 1 {
@@ -412,38 +379,163 @@ func TestRejoinWithinGOP(t *testing.T) {
 	}
 }
 
-// What a viewer was given but did not send has to be given again.
-func TestDiscard(t *testing.T) {
-	s := New(Options{Keep: time.Hour})
-	p, e, m := s.Publish(), h264(10), &recorder{}
-	v, pl := watch(t, s, m)
-	write(t, p, e.Take(15)...)
-	for next(t, v) != nil { // head and configuration are among it
-		v.Discard()
+// peek is a Peek of everything.
+func peek(t *testing.T, v *Viewer) *Batch {
+	t.Helper()
+	b := &Batch{}
+	if err := v.Peek(b, 1<<20); err != nil {
+		t.Fatal(err)
 	}
-	v.Rejoin()
-	pl.drain(v)
-	if got := seqs(t, pl.units); len(got) != 5 || got[0] != 10 {
-		t.Errorf("got %v", got)
+	return b
+}
+
+// What was peeked at is given again, whole or from where it was cut, byte by byte if need be, and packets stay whole.
+func TestAdvanceByPieces(t *testing.T) {
+	for _, piece := range []int{0, 1, 2, 7, 100, 5000} {
+		s := New(Options{Keep: time.Hour})
+		p, e, m := s.Publish(), av264(10), &recorder{}
+		write(t, p, e.Take(15)...)
+		v, pl := watch(t, s, m)
+		whole, _ := watch(t, s, m)
+		e.ChangeVideo()
+		write(t, p, e.Take(100)...)
+		var got, want []byte
+		for b := next(t, whole); b != nil; b = next(t, whole) {
+			want = append(want, b...)
+		}
+		for i := 0; ; i++ {
+			b := peek(t, v)
+			n := min(len(b.Bytes), piece)
+			if piece == 0 { // all sizes
+				n = min(len(b.Bytes), i%300)
+			}
+			if len(b.Bytes) == 0 {
+				break
+			}
+			got = append(got, b.Bytes[:n]...)
+			v.Advance(b, n)
+			if v.Between() {
+				pl.take(got[len(got)-sinceBoundary(pl, got):])
+			}
+		}
+		if !bytes.Equal(got, want) || v.Sent() != uint64(len(want)) {
+			t.Errorf("pieces of %d: %d bytes, want %d", piece, len(got), len(want))
+		}
+		if pl.check.Gaps != 0 || len(pl.units) < 100 {
+			t.Errorf("pieces of %d: %d units, %d gaps", piece, len(pl.units), pl.check.Gaps)
+		}
+	}
+}
+
+// sinceBoundary is how many bytes follow those that the player has taken.
+func sinceBoundary(pl *player, got []byte) int {
+	n := len(got) - pl.taken
+	pl.taken = len(got)
+	return n
+}
+
+// The rest of a packet that has been begun is sent although the ring has forgotten it; then the viewer jumps.
+func TestBegunPacketIsFinished(t *testing.T) {
+	s := New(Options{Units: 16})
+	p, e, m := s.Publish(), h264(5), &recorder{}
+	v, pl := watch(t, s, m)
+	write(t, p, e.Take(3)...)
+	next(t, v) // the opening
+	b := peek(t, v)
+	all := bytes.Clone(b.Bytes)
+	cut := len(all) / 2
+	v.Advance(b, cut)
+	if v.Between() {
+		t.Fatal("cut at the end of a packet: the test needs other sizes")
 	}
 	e.ChangeVideo()
-	write(t, p, e.Take(10)...) // 15 to 24, other tracks from 20
-	for next(t, v) != nil {
-		v.Discard()
+	write(t, p, e.Take(200)...)
+	rest := peek(t, v)
+	end := cut + len(rest.Bytes)
+	if !bytes.Equal(rest.Bytes, all[cut:end]) || end == len(all) {
+		t.Fatal("the rest is not the packet's")
+	}
+	v.Advance(rest, len(rest.Bytes))
+	pl.heads, pl.tracks = 1, []*av.Track{nil} // it has seen the opening
+	pl.check = sim.Checker{}
+	pl.drain(v)
+	if v.Skips() != 1 || pl.configs != 1 || len(pl.units) == 0 {
+		t.Errorf("%d skips, %d configurations, %d units", v.Skips(), pl.configs, len(pl.units))
+	}
+}
+
+// An opening is made once for those that start at the same packet.
+func TestOpeningIsShared(t *testing.T) {
+	s := New(Options{Keep: time.Hour})
+	p, e, m := s.Publish(), h264(10), &recorder{}
+	write(t, p, e.Take(5)...)
+	for range 50 {
+		v, pl := watch(t, s, m)
+		pl.drain(v)
+	}
+	if m.heads.Load() != 1 {
+		t.Errorf("%d heads for one key packet", m.heads.Load())
 	}
 	write(t, p, e.Take(10)...)
-	v.Rejoin()
+	v, pl := watch(t, s, m)
 	pl.drain(v)
-	if got := seqs(t, pl.units)[5:]; len(got) != 5 || got[0] != 30 || pl.configs != 2 {
-		t.Errorf("got %v, %d configurations", got, pl.configs)
+	if m.heads.Load() != 2 {
+		t.Errorf("%d heads for two", m.heads.Load())
 	}
-	if next(t, v) != nil {
-		t.Error("more")
+}
+
+// A packet that is nothing but a configuration that the viewer was given when it joined is nothing to it.
+func TestNothingButConfig(t *testing.T) {
+	s := New(Options{Keep: time.Hour})
+	p := s.Publish()
+	m := &recorder{lacks: av.AAC}
+	unit := func(id int, c av.Codec) {
+		write(t, p, &av.AccessUnit{Track: sim.NewTrack(id, c, 0), Key: true, Data: [][]byte{{1}}})
 	}
-	v.Discard() // of nothing
-	write(t, p, e.Next())
-	if pl.drain(v); pl.configs != 2 {
+	unit(1, av.H264)
+	unit(2, av.AAC)
+	v, pl := watch(t, s, m)
+	pl.check.PerTrack = true
+	for b := next(t, v); b != nil; b = next(t, v) {
+		_ = pl.read(b) // the units are no encoder's
+	}
+	if pl.configs != 1 {
 		t.Errorf("%d configurations", pl.configs)
+	}
+	if b := peek(t, v); len(b.Bytes) != 0 {
+		t.Errorf("% x is left", b.Bytes)
+	}
+}
+
+// All that a viewer does in the steady state costs no memory.
+func TestNoAllocations(t *testing.T) {
+	s := New(Options{})
+	p, e := s.Publish(), h264(25)
+	write(t, p, e.Take(5)...)
+	var viewers []*Viewer
+	for range 100 {
+		v, _ := watch(t, s, &recorder{})
+		viewers = append(viewers, v)
+	}
+	var b Batch
+	send := func() {
+		for _, v := range viewers {
+			for {
+				if err := v.Peek(&b, 64<<10); err != nil {
+					t.Fatal(err)
+				}
+				if len(b.Bytes) == 0 {
+					break
+				}
+				v.Advance(&b, (len(b.Bytes)+1)/2)
+			}
+		}
+	}
+	send()
+	alone := testing.AllocsPerRun(100, func() { write(t, p, e.Next()) })
+	watched := testing.AllocsPerRun(100, func() { write(t, p, e.Next()); send() })
+	if watched > alone+1 { // the share's ring may be a little ahead of its chunk
+		t.Errorf("%v allocations for a unit, %v when 100 viewers are sent it", alone, watched)
 	}
 }
 

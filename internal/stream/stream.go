@@ -69,7 +69,7 @@ func (s *Stream) End(cause error) {
 	s.mu.Unlock()
 	s.units.flush()
 	for _, sh := range shares {
-		sh.ring.end(cause)
+		sh.end(cause)
 	}
 }
 
@@ -130,6 +130,7 @@ func (s *Stream) adopt(p *Publisher) {
 
 // NewReader returns a reader that starts at the newest key unit.
 func (s *Stream) NewReader() *Reader {
+	s.units.read.Store(true)
 	r := &Reader{cursor: cursor[*av.AccessUnit]{ring: s.units}}
 	r.join()
 	return r

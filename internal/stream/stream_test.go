@@ -35,6 +35,7 @@ func TestFencedPublisher(t *testing.T) {
 // A publisher takes over at once, whatever the one before is busy with under the stream's lock.
 func TestPublishTakesNoLock(t *testing.T) {
 	s := New(Options{})
+	s.NewReader() // so that the ring keeps what is young
 	p1, e1 := s.Publish(), h264(25)
 	p1.Declare(true, true)
 	write(t, p1, e1.Take(5)...)
