@@ -61,7 +61,19 @@ func (n *network) Listen(ctx context.Context, name, address string) (net.Listene
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.opened = append(n.opened, listening{name, l})
-	return l, nil
+	return quickListener{l}, nil
+}
+
+// quickListener accepts connections with quick reads.
+type quickListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l quickListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return quickReads(conn), nil
 }
 
 // all returns what is open, in the order of opening.
