@@ -56,7 +56,7 @@ func TestStreams(t *testing.T) {
 	h := hub.New(hub.DefaultConfig(), nil)
 	publish(t, h, "live/a/b")
 	for _, id := range []string{"00b1", "00b2"} {
-		v, err := h.Play(t.Context(), request(id, "other", "live/a/b"))
+		v, err := h.Play(t.Context(), t.Context(), request(id, "other", "live/a/b"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ var importTable = []row{
 
 	// The right wing knows streams.
 	{"stream", "av"},
-	{"egress", "stream"},
+	{"egress", "stream task"},
 	{"hub", "av stream conf task"},
 
 	// The bridge: only protocols know both, and they do not know each other.
@@ -45,7 +45,7 @@ var importTable = []row{
 	{"hook", "av hub conf task"},
 	{"api", "av hub stream conf"},
 	{"api/zlm", "api av hub stream conf"},
-	{"metrics", "av hub stream conf"},
+	{"metrics", "av hub stream egress conf"},
 
 	// Outside the house.
 	{"probe", ""},

@@ -1,6 +1,23 @@
-// Package egress hands the bytes of a [stream.Viewer] to the viewer's connection: in batches, with a deadline for every
-// write, and with the session's own replies put between packets.
+// Package egress sends the bytes of shares to many viewers. It owns a viewer's connection from the end of the
+// protocol's handshake until it is closed, without a goroutine, a channel or a buffer for each.
 //
-// This is the portable writer, one goroutine a viewer. It is the seam behind which a writer for thousands of
-// viewers will live; the rooms need not change for it. The package knows no protocol.
+//	Publisher.Write -> Share -> Wake: a note, and one poke for a shard that is parked
+//	shard: for each viewer of the share  Peek -> send (one system call) -> Advance
+//
+// A few shards, one for each processor, each own the sockets of their viewers; nobody else writes to them, reads from them or
+// closes them. A shard is parked on a channel until a share has something to send; then it goes round the share's viewers,
+// with one send that does not wait for each, straight from memory that all of them share. A socket that is full is tried
+// again later: a backlog stays in the share's ring, where a viewer that falls behind can skip. Twice a second the shard
+// listens to what its peers say and looks whether somebody ends them.
+//
+// What is sent when is the [Options]: pictures at once, sound with the next picture. A shard that is busy most of the
+// time sends less often, and more at a time.
+//
+// Where a connection is no TCP socket, or the system is not Linux, two goroutines do the same for one viewer: the portable
+// writer. Sessions cannot tell the difference.
+//
+// The package knows no protocol: what is said to the peer and what the peer says is a [Session]'s business. It is called on the
+// shard's goroutine and must not wait. A session that panics ends its own link.
+//
+// Design and measurements: docs/adr/0011-shards.md, docs/benchmarks.md.
 package egress

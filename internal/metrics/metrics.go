@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 )
 
@@ -39,14 +40,14 @@ func (m *Metrics) Observe(e hub.Event) {
 	}
 }
 
-// Handler answers scrapes with the figures of h, the Go runtime and the process. version labels vigil_info.
-func (m *Metrics) Handler(h *hub.Hub, version string) http.Handler {
+// Handler answers scrapes with the figures of h and e, the Go runtime and the process. version labels vigil_info.
+func (m *Metrics) Handler(h *hub.Hub, e *egress.Egress, version string) http.Handler {
 	r := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "vigil_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	r.MustRegister(m.began, m.ended, newWindow(h), info,
+	r.MustRegister(m.began, m.ended, newWindow(h), newShards(e.Progress), info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }

@@ -2,12 +2,14 @@ package metrics_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/metrics"
 	"github.com/vigil-media/vigil/internal/sim"
@@ -36,7 +38,7 @@ func TestScrape(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	v, err := h.Play(t.Context(), hub.Request{Key: key, Session: "2", Protocol: "q"})
+	v, err := h.Play(t.Context(), t.Context(), hub.Request{Key: key, Session: "2", Protocol: "q"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,8 @@ func TestScrape(t *testing.T) {
 	m.Observe(hub.Event{Kind: hub.Unpublished, Session: s, Cause: hub.ErrSilent})
 	m.Observe(hub.Event{Kind: hub.Unpublished, Session: s, Cause: errors.New("anything")})
 
-	text := scrape(t, m.Handler(h, "1.2"))
+	e := egress.New(egress.Options{}, slog.New(slog.DiscardHandler))
+	text := scrape(t, m.Handler(h, e, "1.2"))
 	for _, want := range []string{
 		`vigil_info{version="1.2"} 1`,
 		"vigil_streams 1",
@@ -55,6 +58,12 @@ func TestScrape(t *testing.T) {
 		`vigil_sessions_started_total{action="publish",protocol="p"} 1`,
 		`vigil_sessions_ended_total{action="publish",protocol="p",reason="silent"} 1`,
 		`vigil_sessions_ended_total{action="publish",protocol="p",reason="peer"} 1`,
+		`vigil_egress_links{shard="0"} 0`,
+		`vigil_egress_links_full{shard="0"} 0`,
+		`vigil_egress_walks_total{shard="0"} 0`,
+		`vigil_egress_pending_seconds{shard="0"} 0`,
+		`vigil_egress_longest_walk_seconds{shard="0"} 0`,
+		`vigil_egress_interval_seconds{shard="0"} 0`,
 		"go_goroutines ",
 		"process_open_fds ",
 	} {
@@ -64,7 +73,7 @@ func TestScrape(t *testing.T) {
 	}
 	received := metric(t, text, "vigil_received_bytes_total ")
 	l.Release(nil)
-	if after := metric(t, scrape(t, m.Handler(h, "1.2")), "vigil_received_bytes_total "); after != received || after == "0" {
+	if after := metric(t, scrape(t, m.Handler(h, e, "1.2")), "vigil_received_bytes_total "); after != received || after == "0" {
 		t.Errorf("received %s, after the publisher has gone %s", received, after)
 	}
 }

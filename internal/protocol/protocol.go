@@ -35,7 +35,7 @@ type Env struct {
 	Log    *slog.Logger
 	Net    Net
 	HTTP   *Mux           // the shared HTTP listener
-	Egress egress.Options // for the writers of viewers
+	Egress *egress.Egress // takes the connections of viewers over
 	TLS    *tls.Config    // nil when no certificate is configured
 	NewID  func() string  // a session id, unique in the process
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
 )
@@ -27,8 +28,8 @@ func Check(c *conf.Config) error {
 	}
 	dry := &dryNetwork{names: map[string]string{}}
 	env := protocol.Env{
-		Hub: hub.New(cfg.hub, nil), Log: quiet, Net: dry, HTTP: protocol.NewMux(), TLS: tlsConfig, Egress: cfg.egress,
-		NewID: newIDs(),
+		Hub: hub.New(cfg.hub, nil), Log: quiet, Net: dry, HTTP: protocol.NewMux(), TLS: tlsConfig,
+		Egress: egress.New(cfg.egress, quiet), NewID: newIDs(),
 	}
 	if _, err = rooms(env, c); err != nil {
 		return err

@@ -7,10 +7,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/task"
 )
@@ -35,13 +35,13 @@ type httpServer struct {
 // listenHTTP opens the HTTP listeners.
 func listenHTTP(cfg httpConfig, n protocol.Net, t *tls.Config, h http.Handler, log *slog.Logger) (*httpServer, error) {
 	s := &httpServer{handler: h, log: log}
-	used := &atomic.Int64{}
+	limit := protocol.NewLimiter(cfg.Connections, nil)
 	open := func(name, address string) (net.Listener, error) {
 		l, err := n.Listen(context.Background(), name, address)
 		if err != nil {
 			return nil, err
 		}
-		return &limited{Listener: l, used: used, most: int64(cfg.Connections)}, nil
+		return limit.Listener(l), nil
 	}
 	if !cfg.Listen.Off() {
 		l, err := open("HTTP", cfg.Listen.String())
@@ -58,7 +58,7 @@ func listenHTTP(cfg httpConfig, n protocol.Net, t *tls.Config, h http.Handler, l
 		if err != nil {
 			return nil, err
 		}
-		s.listeners = append(s.listeners, tls.NewListener(l, t))
+		s.listeners = append(s.listeners, egress.NewTLSListener(l, t))
 	}
 	return s, nil
 }
@@ -105,39 +105,4 @@ func (s *httpServer) refuseBody(w http.ResponseWriter) {
 	}
 	w.Header().Set("Connection", "close")
 	http.Error(w, "a body is not wanted here", http.StatusRequestEntityTooLarge)
-}
-
-// limited is a listener that closes at once what comes beyond a number of open connections.
-type limited struct {
-	net.Listener
-	used *atomic.Int64
-	most int64
-}
-
-// Accept implements net.Listener.
-func (l *limited) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if l.used.Add(1) <= l.most {
-			return &counted{Conn: conn, used: l.used}, nil
-		}
-		l.used.Add(-1)
-		_ = conn.Close()
-	}
-}
-
-// counted is a connection that gives its place back when it is closed.
-type counted struct {
-	net.Conn
-	used *atomic.Int64
-	once sync.Once
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	c.once.Do(func() { c.used.Add(-1) })
-	return c.Conn.Close()
 }

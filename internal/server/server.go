@@ -14,6 +14,7 @@ import (
 	"github.com/vigil-media/vigil/internal/api"
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/disk"
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/log"
 	"github.com/vigil-media/vigil/internal/metrics"
@@ -45,6 +46,7 @@ type Server struct {
 	store  *disk.Store
 	net    *network
 	hub    *hub.Hub
+	egress *egress.Egress
 	http   *httpServer
 	rooms  []protocol.Server
 }
@@ -83,16 +85,17 @@ func (s *Server) build() error {
 	if err != nil {
 		return err
 	}
+	s.egress = egress.New(s.cfg.egress, s.logger)
 	m := metrics.New()
 	s.hub = hub.New(s.cfg.hub, nil, m)
 	mux := protocol.NewMux()
 	mux.Handle("/livez", api.Live(s.hub))
 	mux.Handle("/readyz", api.Ready(s.hub))
-	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.opt.Version)))
+	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.egress, s.opt.Version)))
 	mux.Handle("/api/", api.RequireSecret(secret, api.Streams(s.hub)))
 	mux.Handle("/", api.NotFound())
 	env := protocol.Env{
-		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.cfg.egress, NewID: newIDs(),
+		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: newIDs(),
 	}
 	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
 		return err
@@ -152,6 +155,7 @@ func (s *Server) Run(ctx context.Context) error {
 	control, _ := task.NewGroup(context.WithoutCancel(ctx))
 	control.Go("hub", s.hub.Run)
 	data, dataCtx := task.NewGroup(context.WithoutCancel(ctx))
+	data.Go("egress", s.egress.Run)
 	data.Go("http", s.http.Run)
 	for _, r := range s.rooms {
 		data.Go("protocol", r.Run)

@@ -73,9 +73,11 @@ func Open(t testing.TB, p protocol.Protocol, o Options) *House {
 	var ids atomic.Uint64
 	mux := protocol.NewMux()
 	h.HTTP = mux
+	logger := slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	out := egress.New(o.Egress, logger)
 	env := protocol.Env{
-		Hub: h.Hub, Log: slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Net: h.net, HTTP: mux, TLS: o.TLS, Egress: o.Egress, NewID: func() string { return fmt.Sprint("s", ids.Add(1)) },
+		Hub: h.Hub, Log: logger, Egress: out,
+		Net: h.net, HTTP: mux, TLS: o.TLS, NewID: func() string { return fmt.Sprint("s", ids.Add(1)) },
 	}
 	if o.Wrap != nil {
 		env.Net = wrapped{h.net, o.Wrap}
@@ -92,11 +94,12 @@ func Open(t testing.TB, p protocol.Protocol, o Options) *House {
 		web = o.Wrap("HTTP", web)
 	}
 	if o.HTTPS != nil {
-		web = tls.NewListener(web, o.HTTPS)
+		web = egress.NewTLSListener(web, o.HTTPS)
 	}
 	h.hubs, _ = task.NewGroup(context.Background()) //nolint:usetesting // ended by Close, not before
 	h.hubs.Go("hub", h.Hub.Run)
 	h.data, _ = task.NewGroup(context.Background()) //nolint:usetesting // ended by Close, not before
+	h.data.Go("egress", out.Run)
 	h.data.Go("room", room.Run)
 	h.data.Go("http", func(ctx context.Context) error { return serveHTTP(ctx, web, mux, io.Discard) })
 	t.Cleanup(h.Close)

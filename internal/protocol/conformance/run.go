@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/sim"
 )
@@ -68,7 +69,10 @@ func perform(t *testing.T, r Room, f Form, c oneCase, memory bool) {
 	}
 	o := Options{
 		Memory: memory, Narrow: c.slow, Hub: hub.DefaultConfig(), Auth: c.auth,
-		Settings: append(append([]string(nil), r.Settings...), f.Settings...),
+		Settings: append(append([]string(nil), r.Settings...), f.Settings...), Egress: egress.Default(),
+	}
+	if !memory { // what is real should not take long
+		o.Egress.AudioHold = time.Millisecond
 	}
 	if c.stop && !memory {
 		o.Egress.StallTimeout = time.Second

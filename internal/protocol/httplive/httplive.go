@@ -3,6 +3,7 @@ package httplive
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"github.com/vigil-media/vigil/internal/av"
@@ -28,7 +29,7 @@ func Protocol() protocol.Protocol {
 type server struct {
 	env  protocol.Env
 	cfg  *Config
-	done context.Context //nolint:containedctx // the server's life, which requests end with
+	done context.Context //nolint:containedctx // the server's life, which requests and viewings end with
 	stop context.CancelCauseFunc
 }
 
@@ -45,11 +46,16 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 	return s, nil
 }
 
-// Run waits for ctx: requests run on the goroutines of the HTTP listener, which waits for them.
+// Run waits for ctx: requests run on the goroutines of the HTTP listener, which waits for them, and who plays is the egress's.
 func (s *server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.stop(hub.ErrClosing)
 	return nil
+}
+
+// logger returns the log of one session. It is made when there is something to say: nothing is kept for it.
+func (s *server) logger(name, session string) *slog.Logger {
+	return s.env.Log.With("protocol", name, "session", session)
 }
 
 // ServeHTTP implements http.Handler.

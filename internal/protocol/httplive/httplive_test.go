@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -296,6 +297,29 @@ func TestNoHijack(t *testing.T) {
 	}
 }
 
+// everywhere runs a test in a house of pipes, where every viewer has goroutines, and on the loopback, where shards have them.
+func everywhere(t *testing.T, fn func(t *testing.T, h *conformance.House)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) { bubble(t, conformance.Options{}, fn) })
+	t.Run("loopback", func(t *testing.T) { fn(t, conformance.Open(t, Protocol(), conformance.Options{})) })
+}
+
+// ways to leave.
+var ways = []struct {
+	name   string
+	leave  func(s *socket)
+	answer bool
+	log    string
+}{
+	{"close frame", func(s *socket) { _ = s.send(finBit|opClose, []byte{3, 0xe8}) }, true, "the viewer left"},
+	{"close frame in pieces", func(s *socket) {
+		for _, b := range masked(finBit|opClose, []byte{3, 0xe8}) {
+			_, _ = s.conn.Write([]byte{b})
+		}
+	}, true, "the viewer left"},
+	{"gone", func(s *socket) { _ = s.conn.Close() }, false, "the peer closed the connection"},
+}
+
 func TestLeaveWhileWaiting(t *testing.T) {
 	t.Run("http", func(t *testing.T) {
 		bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
@@ -313,23 +337,44 @@ func TestLeaveWhileWaiting(t *testing.T) {
 			h.Logged("stopped waiting for a stream")
 		})
 	})
-	for name, leave := range map[string]func(s *socket){
-		"close frame": func(s *socket) { _ = s.send(finBit|opClose, []byte{3, 0xe8}) },
-		"gone":        func(s *socket) { _ = s.conn.Close() },
-	} {
-		t.Run("websocket "+name, func(t *testing.T) {
-			bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+	for _, w := range ways {
+		t.Run("websocket "+w.name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, h *conformance.House) {
 				s, err := shake(h.MustDial("HTTP"), "/live/absent.live.flv")
 				if err != nil {
 					t.Fatal(err)
 				}
 				h.Viewers(1)
-				leave(s)
-				if _, err := s.next(); name == "close frame" && !errors.Is(err, io.EOF) {
+				w.leave(s)
+				if _, err := s.next(); w.answer && !errors.Is(err, io.EOF) {
 					t.Errorf("answered with %v", err)
 				}
 				h.Viewers(0)
-				h.Logged("stopped waiting for a stream", "the viewer left")
+				h.Logged("stopped waiting for a stream", w.log)
+			})
+		})
+	}
+}
+
+func TestLeave(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, h *conformance.House) {
+				publish(t, h)
+				s := watching(t, h)
+				go w.leave(s)
+				var err error
+				for err == nil {
+					_, err = s.next()
+				}
+				if w.answer && !errors.Is(err, io.EOF) {
+					t.Errorf("answered with %v", err)
+				}
+				if _, err := s.in.ReadByte(); w.answer && !errors.Is(err, io.EOF) {
+					t.Errorf("after the close frame: %v", err)
+				}
+				h.Viewers(0)
+				h.Logged("stopped playing", w.log)
 			})
 		})
 	}
@@ -411,27 +456,41 @@ func watching(t testing.TB, h *conformance.House) *socket {
 }
 
 func TestPing(t *testing.T) {
-	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+	everywhere(t, func(t *testing.T, h *conformance.House) {
 		publish(t, h)
 		s := watching(t, h)
-		go func() { _ = s.send(finBit|opPing, []byte("hello")) }()
-		for len(s.pongs) == 0 {
-			s.conn.SetReadDeadline(time.Now().Add(time.Second))
-			if op, payload, err := s.frame(); err != nil {
-				t.Fatal(err)
-			} else if op == opPong {
-				s.pongs = append(s.pongs, payload)
+		go func() {
+			for _, b := range masked(finBit|opPing, []byte("hello")) {
+				_, _ = s.conn.Write([]byte{b})
 			}
-		}
-		if string(s.pongs[0]) != "hello" {
-			t.Errorf("pong %q", s.pongs[0])
-		}
+			_ = s.send(finBit|opPing, []byte("again"))
+		}()
+		s.awaitPong(t, "hello")
+		s.awaitPong(t, "again")
 	})
 }
 
-// A ping that comes while the viewer waits is answered when there is something to see.
+// awaitPong reads until a pong comes, among messages.
+func (s *socket) awaitPong(t *testing.T, want string) {
+	t.Helper()
+	for {
+		s.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		op, payload, err := s.frame()
+		if err != nil {
+			t.Fatalf("no pong %q: %v", want, err)
+		}
+		if op == opPong {
+			if string(payload) != want {
+				t.Errorf("pong %q, want %q", payload, want)
+			}
+			return
+		}
+	}
+}
+
+// A ping that comes while the viewer waits is answered at once.
 func TestPingWhileWaiting(t *testing.T) {
-	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+	everywhere(t, func(t *testing.T, h *conformance.House) {
 		s, err := shake(h.MustDial("HTTP"), "/live/x.live.flv")
 		if err != nil {
 			t.Fatal(err)
@@ -440,18 +499,86 @@ func TestPingWhileWaiting(t *testing.T) {
 		if err = s.send(finBit|opPing, []byte("early")); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
-		st := publish(t, h)
+		s.awaitPong(t, "early")
+		half := masked(finBit|opPing, []byte("half and half")) // across the handing over
+		if _, err = s.conn.Write(half[:9]); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, h)
 		if _, err = s.next(); err != nil {
 			t.Fatal(err)
 		}
-		st.Release(nil)
-		for err == nil {
-			_, err = s.next()
-		}
-		if len(s.pongs) != 1 || string(s.pongs[0]) != "early" {
-			t.Errorf("pongs %q, %v", s.pongs, err)
-		}
+		go func() { _, _ = s.conn.Write(half[9:]) }()
+		s.awaitPong(t, "half and half")
+	})
+}
+
+// What a viewer says right behind its request is not lost.
+func TestEarly(t *testing.T) {
+	request := "GET /live/x.live.flv HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + sampleKey + "\r\n\r\n"
+	ping := masked(finBit|opPing, []byte("early"))
+	for _, tc := range []struct {
+		name  string
+		early []byte
+		later []byte
+		code  int // of the close frame, if that comes in place of a pong
+	}{
+		{"ping", ping, nil, 0},
+		{"half a ping", ping[:7], ping[7:], 0},
+		{"text and ping", append(masked(finBit|opText, []byte("hello")), ping...), nil, 0},
+		{"close frame", masked(finBit|opClose, nil), nil, closeNormal},
+		{"bad frame", []byte{finBit | opText, 0}, nil, closeProtocol},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, h *conformance.House) {
+				st := publish(t, h)
+				conn := h.MustDial("HTTP")
+				if _, err := conn.Write(append([]byte(request), tc.early...)); err != nil {
+					t.Fatal(err)
+				}
+				s := &socket{conn: conn, in: bufio.NewReader(conn)}
+				resp, err := http.ReadResponse(s.in, nil)
+				if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+					t.Fatal(resp, err)
+				}
+				defer resp.Body.Close()
+				go func() { _, _ = conn.Write(tc.later) }()
+				if tc.code == 0 {
+					s.awaitPong(t, "early")
+					st.write(30)
+					if _, err = s.next(); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				op, payload, err := s.frame()
+				if err != nil || op != opClose || int(binary.BigEndian.Uint16(payload)) != tc.code {
+					t.Errorf("opcode %d, %q, %v; want %d", op, payload, err, tc.code)
+				}
+				h.Viewers(0)
+				h.Logged("stopped waiting for a stream")
+			})
+		})
+	}
+	t.Run("http", func(t *testing.T) {
+		everywhere(t, func(t *testing.T, h *conformance.House) {
+			publish(t, h)
+			conn := h.MustDial("HTTP")
+			if _, err := io.WriteString(conn, "GET /live/x.live.flv HTTP/1.1\r\nHost: test\r\n\r\nand more"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			p := &playback{tags: flv.NewReader(resp.Body, flv.BodyMax)}
+			if _, err := p.Read(); err != nil {
+				t.Error(err)
+			}
+			h.Viewers(1)
+		})
 	})
 }
 
@@ -517,23 +644,44 @@ func TestInbound(t *testing.T) {
 func TestPingFlood(t *testing.T) {
 	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
 		publish(t, h)
-		s, err := shake(h.MustDial("HTTP"), "/live/x.live.flv")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 1000 {
-			s.conn.SetWriteDeadline(time.Now().Add(time.Second))
-			if err := s.send(finBit|opPing, make([]byte, 100)); err != nil {
-				break
-			}
-		}
-		h.Logged("too many unanswered requests") // while it waited, or while it played
+		s := watching(t, h)
+		flood(s)
+		h.Logged("stopped playing", "too many unanswered requests")
 		h.Viewers(0)
 	})
 }
 
-// The farewells of WebSocket and TLS must not hold the server up for a viewer that does not read.
-func TestStopWithStalledViewers(t *testing.T) {
+// One that does this while it waits holds up neither its refusal nor a room that ends.
+func TestPingFloodWhileWaiting(t *testing.T) {
+	for _, stop := range []bool{true, false} {
+		bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+			s, err := shake(h.MustDial("HTTP"), "/live/x.live.flv")
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Viewers(1)
+			flood(s)
+			if !stop {
+				h.Viewers(0)
+			}
+			h.Close() // it has a second
+		})
+	}
+}
+
+// flood sends pings until the server takes no more.
+func flood(s *socket) {
+	for range 1000 {
+		s.conn.SetWriteDeadline(time.Now().Add(time.Second))
+		if err := s.send(finBit|opPing, make([]byte, 100)); err != nil {
+			break
+		}
+	}
+}
+
+// selfSigned is the configuration of a server with a certificate that nobody signed.
+func selfSigned(t *testing.T) *tls.Config {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -543,20 +691,78 @@ func TestStopWithStalledViewers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	over := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// secure is a client's end of TLS.
+func secure(c net.Conn) net.Conn {
+	return tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // self-signed
+}
+
+// The egress takes TLS connections over, too, and what they have read ahead.
+func TestTLS(t *testing.T) {
+	h := conformance.Open(t, Protocol(), conformance.Options{HTTPS: selfSigned(t)})
+	st := publish(t, h)
+	c := secure(h.MustDial("HTTP"))
+	resp := ask(t, c, "GET", "/live/x.live.flv")
+	p := &playback{conn: c, tags: flv.NewReader(resp.Body, flv.BodyMax)}
+	if _, err := p.Read(); err != nil {
+		t.Fatal(err)
+	}
+	waits, err := shake(secure(h.MustDial("HTTP")), "/live/absent.live.flv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = waits.send(finBit|opPing, []byte("waiting")); err != nil {
+		t.Fatal(err)
+	}
+	waits.awaitPong(t, "waiting")
+	s, err := shake(secure(h.MustDial("HTTP")), "/live/x.live.flv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.next(); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range masked(finBit|opPing, []byte("playing")) { // each in a record of its own
+		if _, err = s.conn.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.awaitPong(t, "playing")
+	h.Viewers(3)
+	st.Release(nil)
+	for err == nil {
+		_, err = s.next()
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("the WebSocket ends with %v", err)
+	}
+	for err = nil; err == nil; {
+		_, err = p.Read()
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("the body ends with %v", err)
+	}
+	h.Viewers(1) // who waits
+}
+
+// The farewells of WebSocket and TLS must not hold the server up for a viewer that does not read.
+func TestStopWithStalledViewers(t *testing.T) {
+	over := selfSigned(t)
 	for _, ws := range []bool{true, false} {
-		for _, secure := range []bool{true, false} {
+		for _, overTLS := range []bool{true, false} {
 			for _, stop := range []bool{true, false} {
-				t.Run(fmt.Sprintf("ws %v tls %v stop %v", ws, secure, stop), func(t *testing.T) {
+				t.Run(fmt.Sprintf("ws %v tls %v stop %v", ws, overTLS, stop), func(t *testing.T) {
 					o := conformance.Options{}
-					if secure {
+					if overTLS {
 						o.HTTPS = over
 					}
 					bubble(t, o, func(t *testing.T, h *conformance.House) {
 						st := publish(t, h)
 						c := h.MustDial("HTTP")
-						if secure {
-							c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // self-signed
+						if overTLS {
+							c = secure(c)
 						}
 						if ws {
 							if _, err := shake(c, "/live/x.live.flv"); err != nil {

@@ -1,13 +1,11 @@
 package httplive
 
 import (
-	"bufio"
 	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it; nothing is secret
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 )
@@ -25,13 +23,15 @@ const (
 	maskBit = 0x80
 
 	frameHeaderMax = 10
+	maskBytes      = 4
 	controlMax     = 125      // payload of a control frame
 	inboundMax     = 64 << 10 // payload of a message that a viewer sends: nothing is wanted of it
-	inboundBuffer  = 512      // read ahead of what a viewer sends
 	closeBase      = 4000     // close code of a refusal: this plus the HTTP status
 	closeNormal    = 1000
 	closeProtocol  = 1002
 	closeReasonMax = controlMax - 2
+
+	clientHeaderMax = frameHeaderMax + maskBytes
 )
 
 var errFrame = errors.New("bad WebSocket frame")
@@ -95,59 +95,4 @@ func appendFrameHeader(dst []byte, op byte, n int) []byte {
 func appendClose(dst []byte, code int, reason string) []byte {
 	dst = appendFrameHeader(dst, opClose, 2+len(reason))
 	return append(binary.BigEndian.AppendUint16(dst, uint16(code)), reason...) //nolint:gosec // codes are below 5000
-}
-
-// inbound is a frame that a viewer sent. The payload of all but control frames is thrown away.
-type inbound struct {
-	op      byte
-	payload []byte
-}
-
-// readFrame reads one frame of a client (RFC 6455, 5.2): it must be masked.
-func readFrame(r *bufio.Reader) (inbound, error) {
-	var h [2]byte
-	if _, err := io.ReadFull(r, h[:]); err != nil {
-		return inbound{}, err
-	}
-	op, n := h[0]&0x0f, uint64(h[1]&^maskBit)
-	control := op >= opClose
-	switch {
-	case h[0]&0x70 != 0:
-		return inbound{}, fmt.Errorf("%w: reserved bits %#x", errFrame, h[0])
-	case h[1]&maskBit == 0:
-		return inbound{}, fmt.Errorf("%w: not masked", errFrame)
-	case control && (n > controlMax || h[0]&finBit == 0):
-		return inbound{}, fmt.Errorf("%w: control frame that is long or in pieces", errFrame)
-	case n == 126:
-		var b [2]byte
-		if _, err := io.ReadFull(r, b[:]); err != nil {
-			return inbound{}, err
-		}
-		n = uint64(binary.BigEndian.Uint16(b[:]))
-	case n == 127:
-		var b [8]byte
-		if _, err := io.ReadFull(r, b[:]); err != nil {
-			return inbound{}, err
-		}
-		n = binary.BigEndian.Uint64(b[:])
-	}
-	if n > inboundMax {
-		return inbound{}, fmt.Errorf("%w: %d bytes, at most %d", errFrame, n, inboundMax)
-	}
-	var mask [4]byte
-	if _, err := io.ReadFull(r, mask[:]); err != nil {
-		return inbound{}, err
-	}
-	if !control {
-		_, err := r.Discard(int(n)) //nolint:gosec // bounded above
-		return inbound{op: op}, err
-	}
-	payload := make([]byte, n)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		return inbound{}, err
-	}
-	for i := range payload {
-		payload[i] ^= mask[i&3]
-	}
-	return inbound{op: op, payload: payload}, nil
 }

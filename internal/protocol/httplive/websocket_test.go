@@ -3,8 +3,6 @@ package httplive
 import (
 	"bufio"
 	"bytes"
-	"errors"
-	"io"
 	"net/http"
 	"testing"
 )
@@ -44,39 +42,4 @@ func TestFrameLengths(t *testing.T) {
 	if b := frame([]byte("x"), func(dst []byte) []byte { return dst }); string(b) != "x" {
 		t.Errorf("nothing becomes % x", b)
 	}
-}
-
-// FuzzReadFrame wants every frame to be an error or within the limits, to consume something, and what was masked to be
-// unmasked.
-func FuzzReadFrame(f *testing.F) {
-	f.Add(masked(finBit|opPing, []byte("hello")))
-	f.Add(masked(opText, bytes.Repeat([]byte("x"), 300)))
-	f.Add([]byte{finBit | opBinary, maskBit | 127, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4})
-	f.Add([]byte{finBit | opClose, maskBit, 1, 2, 3, 4})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		src := bytes.NewReader(b)
-		r := bufio.NewReader(src)
-		for {
-			before := src.Len() + r.Buffered()
-			in, err := readFrame(r)
-			if err != nil {
-				if !errors.Is(err, errFrame) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Fatal(err)
-				}
-				return
-			}
-			if src.Len()+r.Buffered() >= before {
-				t.Fatal("nothing was consumed")
-			}
-			if len(in.payload) > controlMax || in.op < opClose && in.payload != nil {
-				t.Fatalf("opcode %d with %d bytes", in.op, len(in.payload))
-			}
-			if in.op >= opClose {
-				again, err := readFrame(bufio.NewReader(bytes.NewReader(masked(finBit|in.op, in.payload))))
-				if err != nil || !bytes.Equal(again.payload, in.payload) {
-					t.Fatalf("%v becomes %v, %v", in, again, err)
-				}
-			}
-		}
-	})
 }

@@ -1,7 +1,6 @@
 package rtmp
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -103,49 +102,4 @@ func BenchmarkMux(b *testing.B) {
 	for i := range b.N {
 		dst = m.Unit(dst[:0], tracks, units[i%len(units)])
 	}
-}
-
-// BenchmarkPlay is a unit's way from Publish to one player's socket, without the socket: one operation is one unit.
-func BenchmarkPlay(b *testing.B) {
-	enc := sim.New(sim.Options{Video: av.H264, Audio: av.AAC, GOP: 50, KeySize: 60_000, Size: 10_000})
-	s, h := benchSession(&script{})
-	lease, err := h.Publish(b.Context(), hub.Request{Key: hub.Key{VHost: hub.DefaultVHost, App: "live", Name: "x"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	lease.Declare(true, true)
-	units := enc.Take(400)
-	span := units[399].DTS + 20*time.Millisecond
-	write := func(i int) {
-		u := *units[i%400]
-		u.DTS += time.Duration(i/400) * span
-		u.PTS += time.Duration(i/400) * span
-		if err := lease.Write(&u); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for i := range 10 {
-		write(i)
-	}
-	ended := make(chan struct{})
-	ctx, cancel := context.WithCancel(b.Context())
-	pl := &player{session: s}
-	pl.req.Key = hub.Key{VHost: hub.DefaultVHost, App: "live", Name: "x"}
-	go func() {
-		defer close(ended)
-		_ = pl.serve(ctx)
-	}()
-	for !pl.playing() {
-		<-time.After(time.Millisecond)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
-		write(10 + i)
-	}
-	b.StopTimer()
-	cancel()
-	<-ended
-	lease.Release(nil)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "units/s")
 }

@@ -73,7 +73,7 @@ func appendCommand(dst []byte, stream uint32, chunkSize int, values ...any) []by
 }
 
 // appendStatus appends an onStatus command.
-func (s *session) appendStatus(dst []byte, st status) []byte {
+func (s *server) appendStatus(dst []byte, st status) []byte {
 	return appendCommand(dst, mediaStream, s.cfg.ChunkSize, "onStatus", 0, nil, amf.Object{
 		{Name: "level", Value: st.level}, {Name: "code", Value: st.code}, {Name: "description", Value: st.description},
 	})

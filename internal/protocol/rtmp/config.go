@@ -13,12 +13,10 @@ const (
 	setupTimeout = 10 * time.Second       // from accept to publish or play, and again after deleteStream
 	writeTimeout = 5 * time.Second        // of an answer
 	refusalTime  = 500 * time.Millisecond // for a peer that was refused to read why
-	endTime      = 3 * time.Second        // for a player to read the end of a stream
 	roundsMax    = 16                     // publications, or waits for a stream, of one connection
 	windowAck    = 5_000_000              // bytes between the peer's acknowledgements
 	setupMessage = 64 << 10               // bytes of a message before media may come
 	badTagsMax   = 500                    // bad media messages in a row
-	earlyReplies = 4 << 10                // bytes of answers to a player that waits for its stream
 	agentMax     = 256                    // bytes that are kept of what a peer says it is
 )
 

@@ -74,7 +74,7 @@ func (s *session) feed(lease *hub.Lease, req hub.Request) error {
 		return err
 	}
 	defer s.interrupt(lease.Context())()
-	s.in.SetLimits(chunk.Limits{Message: int(s.cfg.MaxMessage), Partial: 2 * int(s.cfg.MaxMessage)})
+	s.in.SetLimits(publishLimits(int(s.cfg.MaxMessage)))
 	s.log.Info("accepted publisher", "stream", req.Key, "remote", s.remote)
 	f := &feeder{session: s, lease: lease, req: req, demuxer: &flv.Demuxer{}, seen: map[string]bool{}}
 	for {
@@ -86,6 +86,12 @@ func (s *session) feed(lease *hub.Lease, req hub.Request) error {
 			return err
 		}
 	}
+}
+
+// publishLimits are for a peer that publishes messages of up to the given number of bytes. Its buffer takes most pictures
+// with one read.
+func publishLimits(message int) chunk.Limits {
+	return chunk.Limits{Message: message, Partial: 2 * message, Buffer: chunk.DefaultBuffer}
 }
 
 // feeder turns the messages of one publishing into units.
@@ -102,7 +108,7 @@ type feeder struct {
 }
 
 func (f *feeder) message(m chunk.Message) error {
-	if err := f.acknowledge(f.answer); err != nil {
+	if err := f.acknowledge(f.in.Bytes(), f.answer); err != nil {
 		return err
 	}
 	switch m.Type {

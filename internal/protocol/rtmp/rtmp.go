@@ -2,12 +2,13 @@ package rtmp
 
 import (
 	"context"
-	"crypto/tls"
+	"log/slog"
 	"net"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/task"
 )
@@ -42,12 +43,15 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 }
 
 func (s *server) listen() error {
+	limit := protocol.NewLimiter(s.cfg.Connections, func(remote net.Addr) {
+		s.env.Log.Debug("too many connections", "protocol", "rtmp", "remote", remote)
+	})
 	if !s.cfg.Listen.Off() {
 		l, err := s.env.Net.Listen(context.Background(), "RTMP", s.cfg.Listen.String())
 		if err != nil {
 			return err
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, limit.Listener(l))
 	}
 	if !s.cfg.TLS.Listen.Off() {
 		if s.env.TLS == nil {
@@ -57,7 +61,7 @@ func (s *server) listen() error {
 		if err != nil {
 			return err
 		}
-		s.listeners = append(s.listeners, tls.NewListener(l, s.env.TLS))
+		s.listeners = append(s.listeners, egress.NewTLSListener(limit.Listener(l), s.env.TLS))
 	}
 	return nil
 }
@@ -110,9 +114,8 @@ func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool
 		}
 		pause = shortest
 		err = sessions.Go(ctx, "rtmp session", func(ctx context.Context) { s.newSession(conn).run(ctx) })
-		if err != nil {
-			_ = conn.Close() // at once, so that it costs nothing
-			s.env.Log.Debug("too many connections", "protocol", "rtmp", "remote", conn.RemoteAddr())
+		if err != nil { // not to be expected: the listeners have the same limit
+			_ = conn.Close()
 		}
 	}
 }
@@ -122,6 +125,11 @@ func (s *server) newSession(conn net.Conn) *session {
 	id := s.env.NewID()
 	return &session{
 		server: s, conn: conn, remote: addrPort(conn.RemoteAddr()), id: id, in: newReader(conn),
-		log: s.env.Log.With("protocol", "rtmp", "session", id),
+		log: s.logger(id),
 	}
+}
+
+// logger returns a session's log.
+func (s *server) logger(id string) *slog.Logger {
+	return s.env.Log.With("protocol", "rtmp", "session", id)
 }

@@ -13,15 +13,15 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/handshake"
 )
 
-// session is one peer. Its goroutine owns all of it, except that the reader of a player uses in.
+// session is one peer, from accept until it leaves or is handed over to be played to. Its goroutine owns all of it.
 type session struct {
 	*server
+	flow
 	conn   net.Conn
 	remote netip.AddrPort
 	id     string
@@ -30,8 +30,13 @@ type session struct {
 
 	app, agent string // what connect said
 	query      string
-	window     uint64 // bytes after which the peer wants an acknowledgement
-	acked      uint64
+	release    func() bool // see run
+}
+
+// flow is how much the peer may send unacknowledged.
+type flow struct {
+	window uint64 // bytes after which the peer wants an acknowledgement
+	acked  uint64
 }
 
 // Why a session ends by itself.
@@ -40,10 +45,11 @@ var (
 	errPeer    = errors.New("the peer closed the connection")
 	errDeleted = errors.New("the peer deleted the stream")
 	errRefused = errors.New("refused")
-	errEnded   = errors.New("the stream ended")
 	errIdle    = errors.New("the peer stopped publishing before it sent media")
 	errRounds  = errors.New("too many beginnings without media")
 	errBroken  = errors.New("the session broke") // only seen when it panics
+
+	errHandedOver = errors.New("handed over") // not an end: the connection is no longer the session's
 )
 
 func newReader(r io.Reader) *chunk.Reader { return chunk.NewReader(r, setupLimits()) }
@@ -64,22 +70,25 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return p
 }
 
-// run serves the peer until it leaves or is ended, and logs why.
+// run serves the peer until it leaves or is ended, and logs why; or until the connection has been handed over.
 func (s *session) run(ctx context.Context) {
-	stop := context.AfterFunc(ctx, s.cut)
-	defer stop()
-	defer s.conn.Close() //nolint:errcheck // nothing can be done about it
-	err := s.serve(ctx)
+	s.release = context.AfterFunc(ctx, s.cut)
+	var err error
+	defer func() {
+		s.release()
+		if !errors.Is(err, errHandedOver) {
+			_ = s.conn.Close() // nothing can be done about it
+		}
+	}()
+	err = s.serve(ctx)
 	switch {
+	case errors.Is(err, errHandedOver):
+		return
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case errors.Is(err, errRefused):
 		s.linger(refusalTime)
 		return // the refusal has been logged
-	case errors.Is(err, errEnded):
-		s.linger(endTime)
-	case errors.Is(err, egress.ErrStalled):
-		s.cut()
 	default:
 		err = gone(err)
 	}
@@ -185,7 +194,7 @@ func (s *session) awaitMedia() (do func(context.Context) error, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err = s.acknowledge(s.send); err != nil {
+		if err = s.acknowledge(s.in.Bytes(), s.send); err != nil {
 			return nil, err
 		}
 		handled, err := s.control(m, s.send)
@@ -215,22 +224,22 @@ func (s *session) send(b []byte) error {
 }
 
 // acknowledge tells the peer how much was received, as often as it wants to know. Call it for every message.
-func (s *session) acknowledge(send func([]byte) error) error {
-	if s.window == 0 || s.in.Bytes()-s.acked < s.window {
+func (f *flow) acknowledge(received uint64, send func([]byte) error) error {
+	if f.window == 0 || received-f.acked < f.window {
 		return nil
 	}
-	s.acked = s.in.Bytes()
-	return send(chunk.AppendAcknowledgement(nil, uint32(s.acked))) //nolint:gosec // it wraps (5.4.3)
+	f.acked = received
+	return send(chunk.AppendAcknowledgement(nil, uint32(received))) //nolint:gosec // it wraps (5.4.3)
 }
 
 // control handles the protocol's own messages. It says whether m was one.
-func (s *session) control(m chunk.Message, send func([]byte) error) (bool, error) {
+func (f *flow) control(m chunk.Message, send func([]byte) error) (bool, error) {
 	switch m.Type {
 	case chunk.TypeSetChunkSize, chunk.TypeAbort, chunk.TypeAcknowledgement, chunk.TypeSetPeerBandwidth:
 		return true, nil
 	case chunk.TypeWindowAckSize:
 		n, err := m.Uint32()
-		s.window = uint64(n)
+		f.window = uint64(n)
 		return true, err
 	case chunk.TypeUserControl:
 		event, data, err := m.UserControl()

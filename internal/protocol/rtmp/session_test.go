@@ -691,7 +691,7 @@ func TestStopWithStalledTLSPlayer(t *testing.T) {
 				begin := time.Now()
 				h.Eventually("the end", func() bool {
 					pub.write(1)
-					return strings.Contains(h.Log(), "connection closed")
+					return strings.Contains(h.Log(), "stopped playing")
 				})
 				if took := time.Since(begin); took > 11*time.Second {
 					t.Errorf("ended after %v", took)

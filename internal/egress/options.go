@@ -1,0 +1,73 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Options are the settings of an Egress, and the section "egress".
+type Options struct {
+	AudioHold    time.Duration `yaml:"audio_hold" doc:"sound waits so long for the next picture to be sent with; streams without pictures are sent as often"`
+	MergeWindow  time.Duration `yaml:"merge_window" doc:"what comes within so long is sent at once: less work, more latency; 0: pictures are sent when they come"`
+	StallTimeout time.Duration `yaml:"stall_timeout" doc:"a viewer that accepts no data for so long is ended"`
+}
+
+// Default returns the settings that hold when nothing is configured.
+func Default() Options {
+	return Options{AudioHold: 40 * time.Millisecond, StallTimeout: 10 * time.Second}
+}
+
+// Validate refuses settings that cannot work.
+func (o *Options) Validate() error {
+	switch {
+	case o.AudioHold < 0 || o.AudioHold > time.Second:
+		return fmt.Errorf("audio_hold: %v is not between 0 and 1s", o.AudioHold)
+	case o.MergeWindow < 0 || o.MergeWindow > time.Second:
+		return fmt.Errorf("merge_window: %v is not between 0 and 1s: viewers that are 1.5s behind skip", o.MergeWindow)
+	case o.StallTimeout < time.Second || o.StallTimeout > 10*time.Minute:
+		return fmt.Errorf("stall_timeout: %v is not between 1s and 10m", o.StallTimeout)
+	}
+	return nil
+}
+
+// Why a link ends, besides what ends its viewer, its context and its session.
+var (
+	// ErrStalled means that the peer accepted nothing for the stall timeout.
+	ErrStalled = errors.New("stalled: the peer accepts no data")
+	// ErrReplies means that the peer asks faster than it takes answers.
+	ErrReplies = errors.New("too many unanswered requests")
+	// ErrLeft means that the peer closed the connection, or that it broke.
+	ErrLeft = errors.New("the peer closed the connection")
+	// ErrClosed means that the Egress has ended.
+	ErrClosed = errors.New("egress has ended")
+)
+
+// Limits that are no settings.
+const (
+	batchBytes   = 128 << 10 // handed to a socket at once
+	walkBytes    = 256 << 10 // to one viewer, before others have had their turn
+	yieldEvery   = 32        // viewers, after which a shard looks at the clock
+	audienceMin  = 64        // viewers of one share that are not spread over shards
+	repliesBytes = 4 << 10   // answers that wait for a packet's end
+	inputBytes   = 16 << 10  // read from one peer at a time
+
+	yieldAfter   = time.Millisecond       // of work, after which a shard lets others run
+	sweepEvery   = 500 * time.Millisecond // how often peers are listened to
+	gatherShare  = 100 * time.Millisecond // times how busy it is: what a busy shard lets pass at least between two turns
+	gatherMost   = 20 * time.Millisecond  // the same, at most
+	holdGrain    = 2 * time.Millisecond   // sound may be held so much longer, lest a shard looks all the time
+	retryFirst   = 5 * time.Millisecond   // after which a full socket is tried again; doubles each time
+	retryLast    = 40 * time.Millisecond
+	farewellTime = 5 * time.Second        // for last words to be taken, behind what the peer has yet to take
+	dismissTime  = 500 * time.Millisecond // the same, when the link is ended from outside
+	lingerTime   = 3 * time.Second        // for the peer to read them and to close
+
+	// Overload: a shard that is busy for more than busyHigh of a second doubles its interval, from intervalMin to intervalMax,
+	// and halves it again below busyLow.
+	busyHigh    = 0.6
+	busyLow     = 0.25
+	busySpan    = time.Second
+	intervalMin = 80 * time.Millisecond // twice the 40 ms of a usual picture
+	intervalMax = 160 * time.Millisecond
+)

@@ -1,0 +1,390 @@
+package egress
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// shard sends to the viewers whose sockets it owns. Its goroutine is the only one that touches them.
+type shard struct {
+	egress *Egress
+	number int
+	wake   chan struct{} // of one poke
+	load   atomic.Int64  // links, those that are on their way included
+
+	mu     sync.Mutex // guards what follows; memory only
+	due    []*group   // that have something which should not wait
+	taken  []*Link    // that are new
+	closed bool
+
+	// The goroutine's.
+	now       instant
+	links     []*Link  // all
+	groups    []*group // all
+	full      []*Link  // whose sockets are, or who have had enough for one turn
+	dues      []*group // what due was, to be filled again
+	interval  time.Duration
+	scanAt    instant // when to look at all groups again
+	retryAt   instant // when to try full sockets again
+	sweepAt   instant // when to listen to peers again
+	batch     stream.Batch
+	scratch   scratch
+	served    int           // in this turn
+	began     instant       // when this turn did, or the last
+	busy      time.Duration // in turns since busyFrom
+	busyFrom  instant
+	busyShare float64 // of the span before
+
+	gauge
+}
+
+func newShard(e *Egress, number int) *shard {
+	s := &shard{egress: e, number: number, wake: make(chan struct{}, 1)}
+	s.scratch.in = make([]byte, inputBytes)
+	return s
+}
+
+// poke has the shard look for work. It never waits.
+func (s *shard) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wake implements stream.Waker.
+func (g *group) Wake(at time.Time, prompt bool) {
+	s := g.shard
+	now := s.egress.instant(at)
+	if !g.pace.note(now, prompt) {
+		return // the shard knows, or it is nothing that cannot wait until it looks by itself
+	}
+	s.mu.Lock()
+	s.asked(now)
+	s.due = append(s.due, g)
+	s.mu.Unlock()
+	s.poke()
+}
+
+// take makes a link the shard's.
+func (s *shard) take(l *Link) {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.taken = append(s.taken, l)
+	}
+	s.mu.Unlock()
+	if closed {
+		s.drop(l, ErrClosed)
+		return
+	}
+	s.poke()
+}
+
+// run serves until ctx ends.
+func (s *shard) run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	defer s.shut(ctx)
+	s.busyFrom = s.egress.now()
+	for ctx.Err() == nil {
+		pause := s.turn()
+		var tick <-chan time.Time
+		switch {
+		case pause == 0:
+			runtime.Gosched()
+			continue
+		case len(s.links)+len(s.full) > 0: // else it needs no clock
+			timer.Reset(pause)
+			tick = timer.C
+		}
+		select {
+		case <-s.wake:
+		case <-tick:
+			continue
+		case <-ctx.Done():
+			continue
+		}
+		s.gather(ctx, timer)
+	}
+	return nil
+}
+
+// gather has a shard that is busy, and went round a moment ago, wait a little for more to go round with. To go round for each
+// of many streams by itself costs a third more: what the kernel needs for a send has left the processor's caches by
+// then. Newcomers do not wait.
+func (s *shard) gather(ctx context.Context, timer *time.Timer) {
+	least := min(time.Duration(s.busyShare*float64(gatherShare)), gatherMost)
+	pause := s.began.add(least).until(s.egress.now())
+	if pause == 0 {
+		return
+	}
+	timer.Reset(pause)
+	for {
+		s.now = s.egress.now()
+		s.adopt()
+		select {
+		case <-s.wake:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// turn does what is to be done now, and returns after how long there will be something else if nobody pokes.
+func (s *shard) turn() time.Duration {
+	begin := s.egress.now()
+	s.now, s.served, s.began = begin, 0, begin
+	s.beat.Store(int64(begin))
+	s.adopt()
+	s.serveDue()
+	if s.now >= s.scanAt {
+		s.scan()
+	}
+	if len(s.full) > 0 && s.now >= s.retryAt {
+		s.retry()
+	}
+	if s.now >= s.sweepAt {
+		s.sweep()
+		s.sweepAt = s.now.add(sweepEvery)
+	}
+	if len(s.links) == 0 {
+		s.interval, s.busyShare = 0, 0 // whatever it was busy with is gone
+		s.spread.Store(0)
+	}
+	end := s.egress.now()
+	s.busy += time.Duration(end - begin)
+	s.turned(time.Duration(end-begin), len(s.full))
+	s.now = end
+	next := min(s.scanAt, s.sweepAt)
+	if len(s.full) > 0 {
+		next = min(next, s.retryAt)
+	}
+	return next.until(s.now)
+}
+
+// adopt begins to serve the links that are new.
+func (s *shard) adopt() {
+	s.mu.Lock()
+	taken := s.taken
+	s.taken = nil
+	s.mu.Unlock()
+	for _, l := range taken {
+		s.board(l)
+	}
+}
+
+func (s *shard) board(l *Link) {
+	g := l.group
+	l.index = len(s.links)
+	s.links = append(s.links, l)
+	if g.cancel == nil {
+		g.cancel = l.viewer.Subscribe(g)
+		s.groups = append(s.groups, g)
+	}
+	l.place = len(g.links)
+	g.links = append(g.links, l)
+	if s.look(l); l.phase == playing && l.retryAt == 0 {
+		s.serve(l)
+	}
+}
+
+// serveDue goes round the groups that have something which should not wait.
+func (s *shard) serveDue() {
+	s.mu.Lock()
+	s.due, s.dues = s.dues[:0], s.due
+	s.answered()
+	s.mu.Unlock()
+	for _, g := range s.dues {
+		switch at := g.pace.due(s.pause(), s.egress.opt.AudioHold); {
+		case at == 0: // it has been sent already
+		case at <= s.now:
+			s.walk(g)
+		default:
+			s.scanAt = min(s.scanAt, at)
+		}
+	}
+	clear(s.dues)
+}
+
+// pause is how long the shard waits between two sends to a group.
+func (s *shard) pause() time.Duration { return max(s.interval, s.egress.opt.MergeWindow) }
+
+// scan goes round the groups whose time has come, and notes when the next one's will. A unit that comes after this is
+// held at least until then, or pokes.
+func (s *shard) scan() {
+	s.scanAt = s.now.add(max(s.egress.opt.AudioHold, holdGrain))
+	for i := 0; i < len(s.groups); i++ {
+		g := s.groups[i]
+		if len(g.links) == g.left && g.cancel == nil {
+			s.groups = slices.Delete(s.groups, i, i+1)
+			i--
+			continue
+		}
+		switch at := g.pace.due(s.pause(), s.egress.opt.AudioHold); {
+		case at == 0:
+		case at <= s.now:
+			s.walk(g)
+		default:
+			s.scanAt = min(s.scanAt, max(at, s.now.add(holdGrain)))
+		}
+	}
+}
+
+// walk serves the viewers of a group, another one first each time.
+func (s *shard) walk(g *group) {
+	g.pace.sent(s.now)
+	g.compact()
+	n := len(g.links)
+	if n == 0 {
+		return
+	}
+	g.first = (g.first + yieldEvery) % n
+	s.round(g.links[g.first:])
+	s.round(g.links[:g.first])
+}
+
+// round serves those links that want to be. It looks at some before it serves them: then the processor fetches them from
+// memory side by side, while between two system calls it would wait for each.
+func (s *shard) round(links []*Link) {
+	var want [lookAhead]*Link
+	for some := range slices.Chunk(links, lookAhead) {
+		n := 0
+		for _, l := range some {
+			if l != nil && l.retryAt == 0 {
+				want[n] = l
+				n++
+			}
+		}
+		behind := 0
+		for _, l := range want[:n] {
+			if l.viewer.Behind() {
+				want[behind] = l
+				behind++
+			}
+		}
+		for _, l := range want[:behind] {
+			s.serve(l)
+			s.breathe()
+		}
+	}
+}
+
+const lookAhead = 16
+
+// compact closes the gaps that those who left have left.
+func (g *group) compact() {
+	if g.left == 0 {
+		return
+	}
+	g.links = slices.DeleteFunc(g.links, func(l *Link) bool { return l == nil })
+	g.left = 0
+	for i, l := range g.links {
+		l.place = i
+	}
+}
+
+// breathe lets others run now and then.
+func (s *shard) breathe() {
+	if s.served++; s.served%yieldEvery != 0 {
+		return
+	}
+	s.now = s.egress.now()
+	if s.now >= instant(s.beat.Load()).add(yieldAfter) {
+		s.beat.Store(int64(s.now))
+		runtime.Gosched()
+	}
+}
+
+// retry serves the links whose sockets were full, as far as their time has come.
+func (s *shard) retry() {
+	s.retryAt = s.now.add(retryLast)
+	full := s.full
+	s.full = s.full[:0]
+	for i, l := range full {
+		switch {
+		case l.retryAt == 0: // it was ended, or is served again
+			l.waiting = false
+		case l.retryAt > s.now:
+			s.full = append(s.full, l)
+			s.retryAt = min(s.retryAt, l.retryAt)
+		default:
+			full[i] = nil
+			l.waiting = false
+			s.again(l)
+			s.breathe()
+		}
+	}
+	clear(full[len(s.full):])
+}
+
+// sweep listens to the peers, and looks which links are to end.
+func (s *shard) sweep() {
+	for i := 0; i < len(s.links); {
+		l := s.links[i]
+		s.look(l)
+		s.breathe()
+		if i < len(s.links) && s.links[i] == l {
+			i++ // else another has taken its place
+		}
+	}
+	s.judge()
+}
+
+// judge lengthens the interval when the shard is too busy, and shortens it again when it is not.
+func (s *shard) judge() {
+	span := time.Duration(s.now - s.busyFrom)
+	if span < busySpan {
+		return
+	}
+	share := float64(s.busy) / float64(span)
+	s.busy, s.busyFrom, s.busyShare = 0, s.now, share
+	before := s.interval
+	switch {
+	case share > busyHigh && before < intervalMax:
+		s.interval = max(intervalMin, 2*before)
+		s.egress.log.Warn("overloaded: viewers are sent more at a time, less often", "shard", s.number, "interval", s.interval)
+	case share < busyLow && before > 0:
+		if s.interval /= 2; s.interval < intervalMin {
+			s.interval = 0
+			s.egress.log.Info("no longer overloaded: viewers are sent pictures at once", "shard", s.number)
+		}
+	}
+	s.spread.Store(int64(s.interval))
+}
+
+// shut ends all links.
+func (s *shard) shut(ctx context.Context) {
+	cause := context.Cause(ctx)
+	for len(s.links) > 0 {
+		l := s.links[len(s.links)-1]
+		s.dismiss(l, cause)
+		s.close(l, cause)
+	}
+	for {
+		s.mu.Lock()
+		taken := s.taken
+		s.taken, s.closed = nil, len(taken) == 0
+		s.mu.Unlock()
+		if len(taken) == 0 {
+			return
+		}
+		for _, l := range taken {
+			s.drop(l, cause)
+		}
+	}
+}
+
+// drop ends a link that the shard has never served.
+func (s *shard) drop(l *Link, cause error) {
+	l.index, l.place = -1, -1
+	s.close(l, cause)
+}
