@@ -1,10 +1,12 @@
+//go:build linux
+
 // Command bench measures a live streaming server on this machine and prints one report: a table of what viewers and
 // publishers cost, beside a reference in C in the same sitting, and the micro-benchmarks of the hot packages. README.md tells
 // what the figures mean.
 //
-//	go run ./bench                       the standard set, once: about 2 minutes
-//	BENCH_RUNS=5 go run ./bench          five rounds, and their medians: about 9 minutes
-//	go run ./bench ref:1000 rtmp:100     single measurements
+//	go run ./bench                              the standard set, once: about 3 minutes
+//	BENCH_RUNS=5 go run ./bench                 five rounds, and their medians: about 16 minutes
+//	go run ./bench ref:1000 rtmp:100 rtmps:100  single measurements
 package main
 
 import (
@@ -18,6 +20,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +28,8 @@ import (
 )
 
 // standard is what is measured when nothing is named.
-const standard = "ref:1000 ref-packet:1000 rtmp:100 rtmp:1000 flv:1000 ws:1000 pub:500"
+const standard = "ref:1000 rtmp:100 rtmp:1000 flv:1000 ws:1000 rtmps:1000 rtmp:1000+" + mergeWindow + "=300ms " +
+	"rtmp:5000 rtmp:2000 rtmp:20x100 pub:100@2050"
 
 // hot are the packages whose micro-benchmarks are part of the report.
 const hot = "./internal/stream ./internal/container/flv ./internal/protocol/rtmp/internal/chunk"
@@ -34,10 +38,10 @@ const hot = "./internal/stream ./internal/container/flv ./internal/protocol/rtmp
 type settings struct {
 	runs     int
 	duration int // seconds
-	streams  int
 	server   string
 	set      list
 	profile  string
+	memory   bool
 	out      string
 	micro    bool
 	verbose  bool
@@ -48,14 +52,6 @@ type list []string
 
 func (l *list) String() string     { return strings.Join(*l, " ") }
 func (l *list) Set(v string) error { *l = append(*l, v); return nil }
-
-// target is one thing to measure: a kind and how many of it.
-type target struct {
-	kind  string // ref, ref-packet, pub, or a way to play
-	count int
-}
-
-func (t target) String() string { return t.kind + ":" + strconv.Itoa(t.count) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -72,37 +68,46 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := newYard(ctx, s)
+	w, err := newYard(ctx, s, targets)
 	if err != nil {
 		return err
 	}
-	var all []result
-	for round := range s.runs {
-		for _, t := range targets {
-			r, err := w.measure(ctx, t)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if err != nil {
-				return fmt.Errorf("%v: %w", t, err)
-			}
-			r.Round, r.Date = round+1, time.Now().UTC().Format(time.RFC3339)
-			fmt.Fprintf(os.Stderr, "%d/%d  %v\n", r.Round, s.runs, r)
-			if err := keep(w.out, r); err != nil {
-				return err
-			}
-			all = append(all, r)
-		}
+	all, err := w.rounds(ctx, targets)
+	if len(all) == 0 {
+		return err
 	}
 	out := bufio.NewWriter(os.Stdout)
-	report{machine: w.machine(ctx), duration: s.duration, targets: targets, results: all}.write(out)
-	if err := out.Flush(); err != nil {
+	report{machine: w.machine(ctx), duration: s.duration, memory: s.memory, targets: targets, results: all}.write(out)
+	if err = errors.Join(err, out.Flush()); err != nil {
 		return err
 	}
 	if s.micro {
 		return w.micro(ctx)
 	}
 	return nil
+}
+
+// rounds measures everything, again and again. With an error it returns what there was before.
+func (w *yard) rounds(ctx context.Context, targets []target) ([]result, error) {
+	var all []result
+	for round := range w.runs {
+		for _, t := range targets {
+			r, err := w.measure(ctx, t)
+			if ctx.Err() != nil {
+				return all, context.Cause(ctx)
+			}
+			if err != nil {
+				return all, fmt.Errorf("%v: %w", t, err)
+			}
+			r.Round, r.Date = round+1, time.Now().UTC().Format(time.RFC3339)
+			fmt.Fprintf(os.Stderr, "%d/%d  %v\n", r.Round, w.runs, r)
+			if err := keep(w.out, r); err != nil {
+				return all, err
+			}
+			all = append(all, r)
+		}
+	}
+	return all, nil
 }
 
 func parse(args []string) (settings, []target, error) {
@@ -117,16 +122,25 @@ func parse(args []string) (settings, []target, error) {
 	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.Usage = func() {
-		fmt.Fprintf(f.Output(), "bench [flags] [KIND:COUNT...]\n\nKIND is ref (the reference in C), ref-packet (the same, with a send for each packet), "+
-			"pub (publishers without viewers), or a way to play: rtmp, flv, ws, ts, fmp4, rtsp.\nThe default is: %s\n\n", standard)
+		fmt.Fprintf(f.Output(), `bench [flags] [KIND:COUNT[xSTREAMS][@KBITS][+KEY=VALUE...]...]
+
+KIND is ref (the reference in C), ref-packet (the same, with a send for each packet), pub (publishers without viewers), or a way
+to play: rtmp, flv, ws, the same over TLS: rtmps, flvs, wss; ts, fmp4, rtsp.
+rtmp:20x100 is 20 viewers on each of 100 streams, @KBITS the rate of each stream, +KEY=VALUE a setting of the server for this
+measurement only; ref takes +flush=DURATION. The default is:
+
+%s
+
+`, standard)
 		f.PrintDefaults()
 	}
 	f.IntVar(&s.runs, "runs", runs, "rounds; the report has their medians (default from BENCH_RUNS)")
 	f.IntVar(&s.duration, "duration", 8, "seconds of each window")
-	f.IntVar(&s.streams, "streams", 1, "streams that the viewers are spread over")
-	f.StringVar(&s.server, "server", "", "command line of another server, with {rtmp} {http} {rtsp} for the ports on 127.0.0.1 and {data} for a folder")
-	f.Var(&s.set, "set", "a setting for vigil, KEY=VALUE; may be repeated")
+	f.StringVar(&s.server, "server", "", "command line of another server, with {rtmp} {rtmps} {http} {https} {rtsp} for the ports on 127.0.0.1, "+
+		"{cert} and {key} for TLS, and {data} for a folder")
+	f.Var(&s.set, "set", "a setting for vigil in all measurements, KEY=VALUE; may be repeated")
 	f.StringVar(&s.profile, "profile", "", "folder for Go profiles of each window; the server then runs inside bench/profile")
+	f.BoolVar(&s.memory, "memory", false, "ask the server what it keeps in memory for each viewer; it then runs inside bench/profile")
 	f.StringVar(&s.out, "out", "", "file that gets a JSON line for each measurement (default .cache/bench/results.jsonl)")
 	f.BoolVar(&s.micro, "micro", false, "run the micro-benchmarks too, even when measurements are named")
 	f.BoolVar(&s.verbose, "v", false, "show the referee's own report")
@@ -137,22 +151,35 @@ func parse(args []string) (settings, []target, error) {
 	if len(names) == 0 {
 		names, s.micro = strings.Fields(standard), true
 	}
-	if s.runs < 1 || s.duration < 1 || s.streams < 1 {
-		return s, nil, errors.New("-runs, -duration and -streams are at least 1")
+	if s.runs < 1 || s.duration < 1 {
+		return s, nil, errors.New("-runs and -duration are at least 1")
 	}
-	if s.server != "" && (s.profile != "" || len(s.set) > 0) {
-		return s, nil, errors.New("-profile and -set are for vigil: they do not go with -server")
+	if s.server != "" && (s.profile != "" || s.memory || len(s.set) > 0) {
+		return s, nil, errors.New("-profile, -memory and -set are for vigil: they do not go with -server")
 	}
 	targets := make([]target, 0, len(names))
 	for _, name := range names {
-		kind, count, _ := strings.Cut(name, ":")
-		n, err := strconv.Atoi(count)
-		if err != nil || n < 1 || !known(kind) {
-			return s, nil, fmt.Errorf("%q is no KIND:COUNT such as rtmp:1000; see -help", name)
+		t, err := parseTarget(name)
+		if err != nil {
+			return s, nil, err
 		}
-		targets = append(targets, target{kind, n})
+		if s.server != "" && t.set != "" && !t.reference() {
+			return s, nil, fmt.Errorf("%v: settings are for vigil: they do not go with -server", t)
+		}
+		targets = append(targets, t)
 	}
-	return s, targets, nil
+	return s, withPublishers(targets), nil
+}
+
+// withPublishers adds what the publishers of many streams cost without viewers, where it is not asked for anyway.
+func withPublishers(targets []target) []target {
+	all := slices.Clone(targets)
+	for _, t := range targets {
+		if pub, many := t.publishers(); many && !slices.Contains(all, pub) {
+			all = append(all, pub)
+		}
+	}
+	return all
 }
 
 // keep appends a result to the file of all results.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -10,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,17 +21,18 @@ import (
 
 // The rhythm of a measurement.
 const (
-	lead      = 3   // seconds from the publishers' start to the first viewer: more than a group of pictures
-	warmUp    = 2   // seconds from the last join to the window
-	ramp      = 400 // viewers that join a second
-	pubRamp   = 100 // publishers that start a second: the referee's own
-	kbitsPlay = 2050
-	kbitsPub  = 1000
+	lead    = 3   // seconds from the publishers' start to the first viewer: more than a group of pictures
+	warmUp  = 2   // seconds from the last join to the window
+	ramp    = 400 // viewers that join a second
+	pubRamp = 100 // publishers that start a second: the referee's own
 )
 
 // result is a measurement: what the referee said, and which one it is.
 type result struct {
+	target target
+
 	Date   string `json:"date"`
+	Target string `json:"target"`
 	Kind   string `json:"kind"`
 	Count  int    `json:"count"`
 	Round  int    `json:"round"`
@@ -57,8 +61,10 @@ type result struct {
 	Peak      float64 `json:"peak_kb"`
 	KBViewer  float64 `json:"kb_per_viewer"`
 	KBPub     float64 `json:"kb_per_pub"`
+	LiveKB    float64 `json:"live_kb_per_viewer,omitempty"` // what the server itself says that it keeps
 	Threads   int     `json:"threads"`
-	Others    float64 `json:"others_cpu"` // CPU seconds of all other processes
+	Referee   float64 `json:"referee_cpu,omitempty"` // CPU seconds of the referee
+	Others    float64 `json:"others_cpu"`            // CPU seconds of all other processes
 
 	JoinP50 float64 `json:"join_key_p50"` // milliseconds from connect to the first whole key picture
 	JoinP99 float64 `json:"join_key_p99"`
@@ -70,14 +76,17 @@ type result struct {
 // String is a line for the impatient.
 func (r result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-10v", target{r.Kind, r.Count})
+	fmt.Fprintf(&b, "%-14v", r.target)
 	if r.Kind != "pub" {
 		fmt.Fprintf(&b, " %5.1f %% delivered, %.3f CPU-s/GB", r.Ratio*100, r.PerGB)
 	} else {
 		fmt.Fprintf(&b, " %.2f CPU ms/s each", r.PerPub)
 	}
-	if r.Kind != "pub" && !reference(r.Kind) {
+	if r.Kind != "pub" && !r.target.reference() {
 		fmt.Fprintf(&b, ", join %.1f/%.1f ms, latency %.1f/%.1f ms, %.1f KB each", r.JoinP50, r.JoinP99, r.LatP50, r.LatP99, r.KBViewer)
+	}
+	if r.LiveKB > 0 {
+		fmt.Fprintf(&b, ", %.2f KB live", r.LiveKB)
 	}
 	fmt.Fprintf(&b, "; others took %.2f cores", others(r))
 	if r.Error != "" {
@@ -86,64 +95,43 @@ func (r result) String() string {
 	return b.String()
 }
 
-// plays are the ways to play: the URL's scheme, whose port, and the suffix of the path.
-func plays(kind string) (scheme, port, suffix string, ok bool) {
-	switch kind {
-	case "rtmp":
-		return "rtmp", "rtmp", "", true
-	case "flv":
-		return "http", "http", ".live.flv", true
-	case "ws":
-		return "ws", "http", ".live.flv", true
-	case "ts":
-		return "http", "http", ".live.ts", true
-	case "fmp4":
-		return "http", "http", ".live.mp4", true
-	case "rtsp":
-		return "rtsp", "rtsp", "", true
-	}
-	return "", "", "", false
-}
-
-func known(kind string) bool {
-	_, _, _, ok := plays(kind)
-	return ok || reference(kind) || kind == "pub"
-}
-
-// reference says whether a kind is one of the sender in C.
-func reference(kind string) bool { return kind == "ref" || kind == "ref-packet" }
-
 // measure takes one figure, in bounded time.
 func (w *yard) measure(ctx context.Context, t target) (result, error) {
-	r := result{Kind: t.kind, Count: t.count, Server: w.server}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(90+w.duration+t.count/50)*time.Second)
+	r := result{target: t, Target: t.String(), Kind: t.kind, Count: t.count(), Server: w.server}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(90+w.duration+t.count()/50)*time.Second)
 	defer cancel()
-	if reference(t.kind) {
-		args := []string{"--count", strconv.Itoa(t.count), "--duration", strconv.Itoa(w.duration)}
-		if t.kind == "ref-packet" {
-			args = append(args, "--flush", "0")
-		}
-		b, err := exec.CommandContext(ctx, w.reference, args...).Output()
-		if err != nil {
-			return r, withOutput(err, nil)
-		}
-		return r, json.Unmarshal(b, &r)
+	if t.reference() {
+		return r, w.measureReference(ctx, t, &r)
 	}
 	s, err := w.start(ctx, t)
 	if err != nil {
 		return r, err
 	}
-	err = w.referees(ctx, t, s, &r)
-	return r, errors.Join(err, s.stop())
+	if err = errors.Join(w.referees(ctx, t, s, &r), s.stop()); err != nil || !w.memory || t.viewers == 0 {
+		return r, err
+	}
+	r.LiveKB, err = w.live(t)
+	return r, err
+}
+
+func (w *yard) measureReference(ctx context.Context, t target, r *result) error {
+	args := []string{"--count", strconv.Itoa(t.viewers), "--duration", strconv.Itoa(w.duration)}
+	if t.kind == "ref-packet" {
+		args = append(args, "--flush", "0")
+	}
+	if d := t.duration("flush"); d > 0 {
+		args = append(args, "--flush", strconv.FormatInt(d.Milliseconds(), 10))
+	}
+	b, err := exec.CommandContext(ctx, w.reference, args...).Output()
+	if err != nil {
+		return withOutput(err, nil)
+	}
+	return json.Unmarshal(b, r)
 }
 
 // referees runs the referee against a server.
 func (w *yard) referees(ctx context.Context, t target, s *serving, r *result) error {
-	kbits, streams := kbitsPlay, w.streams
-	if t.kind == "pub" {
-		kbits, streams = kbitsPub, t.count
-	}
-	clip, err := w.clip(ctx, kbits)
+	clip, err := w.clip(ctx, t.kbits)
 	if err != nil {
 		return err
 	}
@@ -152,15 +140,22 @@ func (w *yard) referees(ctx context.Context, t target, s *serving, r *result) er
 		return err
 	}
 	args := []string{
-		"--pub", s.url("rtmp", "rtmp", ""), "--pub-count", strconv.Itoa(streams), "--file", clip,
-		"--pid", strconv.Itoa(s.cmd.Process.Pid), "--label", t.String(), "--json", line,
+		"--pub", s.url("rtmp", "rtmp", ""), "--pub-count", strconv.Itoa(t.streams), "--file", clip,
+		"--pid", strconv.Itoa(s.cmd.Process.Pid), "--label", t.file(), "--json", line,
 		"--lead", strconv.Itoa(lead), "--warmup", strconv.Itoa(warmUp), "--ramp", strconv.Itoa(ramp),
 		"--duration", strconv.Itoa(w.duration), "--quiet",
 	}
-	if scheme, port, suffix, ok := plays(t.kind); ok {
-		args = append(args, "--play", s.url(scheme, port, suffix), "--count", strconv.Itoa(t.count))
+	if p, ok := plays(t.kind); ok {
+		args = append(args, "--play", s.url(p.scheme, p.port, p.suffix), "--count", strconv.Itoa(t.viewers))
+		if w.memory {
+			args = append(args, "--mark")
+		}
 	}
-	out, err := exec.CommandContext(ctx, w.referee, args...).CombinedOutput()
+	referee := w.referee
+	if t.tls() {
+		referee = w.refereeTLS
+	}
+	out, err := exec.CommandContext(ctx, referee, args...).CombinedOutput()
 	if err != nil {
 		return withOutput(err, out)
 	}
@@ -172,6 +167,26 @@ func (w *yard) referees(ctx context.Context, t target, s *serving, r *result) er
 		return err
 	}
 	return json.Unmarshal(b, r)
+}
+
+// live reads what the server kept before the first viewer and after the window, and returns the growth in KB a viewer.
+func (w *yard) live(t target) (float64, error) {
+	b, err := os.ReadFile(w.memoryFile())
+	if err != nil {
+		return 0, err
+	}
+	var kept []float64
+	for word := range strings.FieldsSeq(string(b)) {
+		n, err := strconv.ParseFloat(word, 64)
+		if err != nil {
+			return 0, err
+		}
+		kept = append(kept, n)
+	}
+	if len(kept) != 2 {
+		return 0, fmt.Errorf("the server told %d times what it keeps in memory, not twice", len(kept))
+	}
+	return (kept[1] - kept[0]) / 1024 / float64(t.viewers), nil
 }
 
 // withOutput adds the end of what a program said to its error.
@@ -192,31 +207,48 @@ type serving struct {
 	log   string
 }
 
+// commandLine returns the server's for one measurement, and the ports that it is to listen on.
+func (w *yard) commandLine(ctx context.Context, t target) ([]string, map[string]int, error) {
+	names := []string{"rtmp", "rtmps", "http", "https", "rtsp"}
+	free, err := freePorts(ctx, len(names))
+	if err != nil {
+		return nil, nil, err
+	}
+	// The window begins about here; what a profile covers need not be exact.
+	delay := float64(lead+warmUp) + float64(t.streams)/pubRamp + float64(t.viewers)/ramp + 0.3
+	replace := []string{
+		"{data}", filepath.Join(w.dir, "data"), "{cert}", w.certFile(), "{key}", w.keyFile(), "{memory}", w.memoryFile(),
+		"{delay}", fmt.Sprintf("%.1fs", delay), "{profile}", filepath.Join(w.profile, t.file()),
+	}
+	ports := map[string]int{}
+	for i, name := range names {
+		ports[name] = free[i]
+		replace = append(replace, "{"+name+"}", strconv.Itoa(free[i]))
+	}
+	line := slices.Clone(w.program)
+	if w.server == "" {
+		if t.tls() {
+			line = append(line, "--set", "tls.cert={cert}", "--set", "tls.key={key}",
+				"--set", "rtmp.tls.listen=127.0.0.1:{rtmps}", "--set", "http.tls.listen=127.0.0.1:{https}")
+		}
+		for _, s := range t.settings() {
+			line = append(line, "--set", s)
+		}
+	}
+	r := strings.NewReplacer(replace...)
+	for i, word := range line {
+		line[i] = r.Replace(word)
+	}
+	return line, ports, nil
+}
+
 // start starts the server and waits until it listens.
 func (w *yard) start(ctx context.Context, t target) (*serving, error) {
-	names := []string{"rtmp", "http", "rtsp"}
-	ports, err := freePorts(ctx, len(names))
+	words, ports, err := w.commandLine(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	s := &serving{ports: map[string]int{}, ended: make(chan error, 1), log: filepath.Join(w.dir, "server.log")}
-	// The window begins about here; what a profile covers need not be exact.
-	delay := float64(lead+warmUp) + float64(t.count)/ramp + 0.3
-	if t.kind == "pub" {
-		delay = float64(lead+warmUp) + float64(t.count)/pubRamp + 0.3
-	}
-	replace := []string{
-		"{data}", filepath.Join(w.dir, "data"), "{delay}", fmt.Sprintf("%.1fs", delay),
-		"{profile}", filepath.Join(w.profile, strings.ReplaceAll(t.String(), ":", "-")),
-	}
-	for i, name := range names {
-		s.ports[name] = ports[i]
-		replace = append(replace, "{"+name+"}", strconv.Itoa(ports[i]))
-	}
-	words := make([]string, len(w.program))
-	for i, word := range w.program {
-		words[i] = strings.NewReplacer(replace...).Replace(word)
-	}
+	s := &serving{ports: ports, ended: make(chan error, 1), log: filepath.Join(w.dir, "server.log")}
 	log, err := os.Create(s.log)
 	if err != nil {
 		return nil, err

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -10,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,13 +20,18 @@ import (
 // yard holds what measurements need: the tools, the clips, the server's program.
 type yard struct {
 	settings
-	root, dir          string // of the repository; of scratch
-	referee, reference string
-	program            []string // the server's command line, with {…} for what differs between runs
+	root, dir string // of the repository; of scratch
+
+	referee, refereeTLS, reference string
+
+	program []string // the server's command line, with {…} for what differs between runs
 }
 
-// newYard builds what is not there yet.
-func newYard(ctx context.Context, s settings) (*yard, error) {
+// newYard builds what is not there yet, and finds out early what would fail later.
+func newYard(ctx context.Context, s settings, targets []target) (*yard, error) {
+	if err := fits(targets); err != nil {
+		return nil, err
+	}
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return nil, err
@@ -35,39 +43,55 @@ func newYard(ctx context.Context, s settings) (*yard, error) {
 	if w.out == "" {
 		w.out = filepath.Join(w.dir, "results.jsonl")
 	}
-	if w.referee, err = w.compile(ctx, "referee"); err != nil {
+	if w.referee, err = w.compile(ctx, "referee.c", "referee"); err != nil {
 		return nil, err
 	}
-	if w.reference, err = w.compile(ctx, "reference"); err != nil {
+	if w.reference, err = w.compile(ctx, "reference.c", "reference", "-lpthread"); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(targets, target.tls) {
+		if w.refereeTLS, err = w.compile(ctx, "referee.c", "referee-tls", "-DTLS", "-lssl", "-lcrypto"); err != nil {
+			return nil, fmt.Errorf("measuring TLS needs OpenSSL and its headers (Debian: apt install libssl-dev): %w", err)
+		}
+	}
+	if err = w.makeCertificate(); err != nil {
 		return nil, err
 	}
 	if s.server != "" {
 		w.program = strings.Fields(s.server)
 		return w, nil
 	}
-	return w, w.buildServer(ctx)
+	if err = w.buildServer(ctx); err != nil {
+		return nil, err
+	}
+	return w, w.checkSettings(ctx, targets)
 }
 
 // compile makes one of the tools in C when it is older than its source.
-func (w *yard) compile(ctx context.Context, name string) (string, error) {
-	source, program := filepath.Join(w.root, "bench", "referee", name+".c"), filepath.Join(w.dir, name)
-	from, err := os.Stat(source)
+func (w *yard) compile(ctx context.Context, from, name string, flags ...string) (string, error) {
+	source, program := filepath.Join(w.root, "bench", "referee", from), filepath.Join(w.dir, name)
+	written, err := os.Stat(source)
 	if err != nil {
 		return "", err
 	}
-	if made, err := os.Stat(program); err == nil && made.ModTime().After(from.ModTime()) {
+	if made, err := os.Stat(program); err == nil && made.ModTime().After(written.ModTime()) {
 		return program, nil
 	}
-	return program, command(ctx, w.root, "gcc", "-O2", "-Wall", "-Wextra", "-o", program, source, "-lpthread")
+	return program, command(ctx, w.root, "gcc", append([]string{"-O2", "-Wall", "-Wextra", "-o", program, source}, flags...)...)
 }
 
-// buildServer builds vigil, or the program that profiles it.
+// buildServer builds vigil, or the program that looks into it.
 func (w *yard) buildServer(ctx context.Context) error {
 	program, source := filepath.Join(w.dir, "vigil"), "./cmd/vigil"
 	args := []string{"serve"}
+	if w.inside() {
+		program, source, args = filepath.Join(w.dir, "profile"), "./bench/profile", nil
+	}
 	if w.profile != "" {
-		program, source = filepath.Join(w.dir, "profile"), "./bench/profile"
-		args = []string{"-delay", "{delay}", "-duration", strconv.Itoa(max(w.duration-1, 1)) + "s", "-dir", "{profile}"}
+		args = append(args, "-delay", "{delay}", "-duration", strconv.Itoa(max(w.duration-1, 1))+"s", "-dir", "{profile}")
+	}
+	if w.memory {
+		args = append(args, "-memory", "{memory}")
 	}
 	if err := command(ctx, w.root, "go", "build", "-trimpath", "-o", program, source); err != nil {
 		return err
@@ -77,6 +101,29 @@ func (w *yard) buildServer(ctx context.Context) error {
 		args = append(args, "--set", s)
 	}
 	w.program = append([]string{program}, args...)
+	return nil
+}
+
+// inside says whether the server runs inside the program that looks into it.
+func (w *yard) inside() bool { return w.profile != "" || w.memory }
+
+func (w *yard) memoryFile() string { return filepath.Join(w.dir, "memory.txt") }
+
+// checkSettings asks vigil whether it knows all settings, so that a wrong one does not end a run in its middle.
+func (w *yard) checkSettings(ctx context.Context, targets []target) error {
+	for _, t := range targets {
+		if t.reference() || w.inside() {
+			continue
+		}
+		line, _, err := w.commandLine(ctx, t)
+		if err != nil {
+			return err
+		}
+		line[1] = "check" // it was "serve"
+		if err = command(ctx, w.root, line[0], line[1:]...); err != nil {
+			return fmt.Errorf("%v: %w", t, err)
+		}
+	}
 	return nil
 }
 

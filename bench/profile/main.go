@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command profile runs the server in its own process and profiles a span of its life: it is cmd/vigil for measurements. The
 // driver in bench starts it (go run ./bench -profile DIR rtmp:1000); by hand:
 //
@@ -6,6 +8,9 @@
 //	go tool pprof -top -sample_index=alloc_objects -diff_base /tmp/p/allocs-before.pprof /tmp/p/allocs.pprof
 //
 // The folder also gets the heap, the goroutines, mutex and block profiles, and summary.txt with counts for each second.
+//
+// With -memory FILE it writes there, at each SIGUSR1, how many bytes are in use after a collection: live objects of the heap, and
+// stacks. That is for the driver's -memory; without -dir nothing is profiled.
 package main
 
 import (
@@ -37,21 +42,19 @@ func main() {
 	flag.Var(&set, "set", "a setting, KEY=VALUE; may be repeated")
 	delay := flag.Duration("delay", 10*time.Second, "from the start to the span")
 	duration := flag.Duration("duration", 10*time.Second, "length of the span")
-	dir := flag.String("dir", "profile", "folder for the profiles")
+	dir := flag.String("dir", "", "folder for the profiles; empty: none")
+	memory := flag.String("memory", "", "file that gets a line with the bytes in use at each SIGUSR1")
 	waits := flag.Bool("waits", false, "mutex and block profiles too: they cost much by themselves")
 	flag.Parse()
-	if err := run(set, *delay, *duration, *dir, *waits); err != nil {
+	if err := run(set, *delay, *duration, *dir, *memory, *waits); err != nil {
 		fmt.Fprintln(os.Stderr, "profile:", err)
 		os.Exit(1)
 	}
 }
 
-func run(set []string, delay, duration time.Duration, dir string, waits bool) error {
+func run(set []string, delay, duration time.Duration, dir, memory string, waits bool) error {
 	cfg, err := conf.Load(conf.Source{Set: set, Known: server.Known()})
 	if err != nil {
-		return err
-	}
-	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	s, err := server.New(server.Options{Config: cfg, Version: "profile", Console: os.Stderr, Screen: os.Stdout})
@@ -60,13 +63,48 @@ func run(set []string, delay, duration time.Duration, dir string, waits bool) er
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- record(ctx, delay, duration, dir, waits) }()
-	return errors.Join(s.Run(ctx), <-done)
+	recorded, measured := make(chan error, 1), make(chan error, 1)
+	go func() { recorded <- record(ctx, delay, duration, dir, waits) }()
+	go func() { measured <- measure(ctx, memory) }()
+	return errors.Join(s.Run(ctx), <-recorded, <-measured)
 }
 
-// record profiles the span. It ends early when ctx does.
+// measure writes a line at each SIGUSR1, until ctx ends: the bytes that are in use.
+func measure(ctx context.Context, file string) error {
+	if file == "" {
+		return nil
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	defer signal.Stop(asked)
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return f.Close()
+		case <-asked:
+		}
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what sync.Pool keeps goes with the second
+		runtime.ReadMemStats(&m)
+		if _, err := fmt.Fprintln(f, m.HeapAlloc+m.StackInuse); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+}
+
+// record profiles the span, if there is a folder. It ends early when ctx does.
 func record(ctx context.Context, delay, duration time.Duration, dir string, waits bool) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	if !wait(ctx, delay) {
 		return errors.New("ended before the span began")
 	}

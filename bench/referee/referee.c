@@ -3,7 +3,8 @@
  *
  * One single-threaded epoll process that
  *   - publishes M RTMP streams in real time from an FLV file                     (--pub)
- *   - plays N streams over RTMP, HTTP (FLV, TS, fMP4), WebSocket-FLV or RTSP/TCP  (--play)
+ *   - plays N streams over RTMP, HTTP (FLV, TS, fMP4), WebSocket-FLV or RTSP/TCP  (--play),
+ *     the first three over TLS too
  *   - watches the server under test through /proc/PID                            (--pid)
  * and tells, for a steady window: bytes delivered, fairness between connections, join times, publish-to-play latency,
  * the server's CPU seconds for each GB and each publisher, and its memory for each viewer and each publisher.
@@ -18,9 +19,14 @@
  * its last 16 bytes, which survive every remuxing (FLV tag, RTMP chunks, RTP FU-A), so no time stamp has to be carried in
  * the stream. Works for RTMP, HTTP-FLV, WebSocket-FLV and RTSP.
  *
- * How memory is measured: resident size before the first publisher, before the first player, and at the window's end.
+ * How memory is measured: resident size before the first publisher, before the first player, and at the window's end. With
+ * --mark the server is told by SIGUSR1 when the last two of these are, so that it can say itself what it keeps.
  *
- * Build: gcc -O2 -Wall -Wextra -o referee referee.c        Options: ./referee
+ * How TLS stays cheap: nothing is verified, and a player that is only drained is not decrypted. So what is counted of TLS
+ * players is what the wire carries: the bytes of the records, of the probes too.
+ *
+ * Build: gcc -O2 -Wall -Wextra -o referee referee.c                                       Options: ./referee
+ *        gcc -O2 -Wall -Wextra -DTLS -o referee-tls referee.c -lssl -lcrypto              with rtmps://, https://, wss://
  *
  * Connect only to servers that you run yourself.
  */
@@ -45,6 +51,10 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 /* ------------------------------------------------------------------ */
 /* Small helpers                                                       */
@@ -176,12 +186,13 @@ static int64_t pct(const struct samples *s, double p)
 static const char *opt_play, *opt_pub, *opt_file, *opt_label = "", *opt_json;
 static int opt_count, opt_pub_count = 1, opt_ramp = 400, opt_pid, opt_probes = 4;
 static int opt_warmup = 3, opt_duration = 20, opt_tick = 100, opt_lead = 5;
-static int opt_quiet, opt_chunk = 4096, opt_join_timeout = 20;
+static int opt_quiet, opt_mark, opt_chunk = 4096, opt_join_timeout = 20;
 
 enum proto { P_RTMP, P_HTTP, P_WS, P_RTSP };
 
 struct url {
     enum proto proto;
+    int tls;
     char host[64];
     int port;
     char path[512]; /* with the leading slash */
@@ -192,12 +203,23 @@ struct url {
 
 static void parse_url(const char *s, struct url *u)
 {
+    static const struct {
+        const char *scheme;
+        enum proto proto;
+        int tls, port;
+    } schemes[] = {{"rtmp://", P_RTMP, 0, 1935}, {"rtmps://", P_RTMP, 1, 443}, {"http://", P_HTTP, 0, 80},
+                   {"https://", P_HTTP, 1, 443}, {"ws://", P_WS, 0, 80},       {"wss://", P_WS, 1, 443},
+                   {"rtsp://", P_RTSP, 0, 554},  {NULL, P_RTMP, 0, 0}};
+    int k = 0;
+    while (schemes[k].scheme && strncmp(s, schemes[k].scheme, strlen(schemes[k].scheme)))
+        k++;
+    if (!schemes[k].scheme)
+        die("bad url %s (rtmp, http, ws, each with or without an s; or rtsp)", s);
     memset(u, 0, sizeof *u);
-    if (!strncmp(s, "rtmp://", 7)) { u->proto = P_RTMP; u->port = 1935; s += 7; }
-    else if (!strncmp(s, "http://", 7)) { u->proto = P_HTTP; u->port = 80; s += 7; }
-    else if (!strncmp(s, "rtsp://", 7)) { u->proto = P_RTSP; u->port = 554; s += 7; }
-    else if (!strncmp(s, "ws://", 5)) { u->proto = P_WS; u->port = 80; s += 5; }
-    else die("bad url %s (rtmp://, http://, ws:// or rtsp://)", s);
+    u->proto = schemes[k].proto;
+    u->tls = schemes[k].tls;
+    u->port = schemes[k].port;
+    s += strlen(schemes[k].scheme);
     size_t h = strcspn(s, ":/");
     if (!h || h >= sizeof u->host)
         die("bad host in url");
@@ -363,6 +385,7 @@ static void load_flv(const char *path)
 enum state {
     ST_NEW,
     ST_CONNECTING,
+    ST_TLS,          /* the handshake */
     ST_RTMP_HS,      /* waiting for S0 S1 S2 */
     ST_RTMP_CONNECT, /* connect sent */
     ST_RTMP_CREATE,  /* createStream sent */
@@ -389,9 +412,12 @@ struct conn {
     int want_out;
     const struct url *u;
     struct buf in, out;
+#ifdef TLS
+    SSL *ssl; /* until the player is only drained */
+#endif
 
     /* what is measured */
-    uint64_t bytes, base; /* received in all; at the window's start */
+    uint64_t bytes, base; /* received in all, with TLS the records; at the window's start */
     usec_t t_start, t_conn, t_first, t_frame, t_key; /* t_key: first key frame */
     uint64_t frames, frames_base;
 
@@ -399,7 +425,7 @@ struct conn {
     struct chunk_stream *cs;
     int ncs, sent_c2;
     uint32_t in_chunk, ack_window, stream_id;
-    uint64_t acked;
+    uint64_t got, acked; /* received without TLS: what RTMP acknowledges */
 
     /* rtmp publisher */
     int cur;
@@ -433,6 +459,137 @@ static struct conn **drain; /* the connections in ST_DRAIN */
 static int ndrain;
 static double drain_debt;
 
+/* ------------------------------------------------------------------ */
+/* TLS                                                                 */
+/* ------------------------------------------------------------------ */
+
+static void conn_fail(struct conn *c, const char *why);
+static void conn_open(struct conn *c);
+static void set_events(struct conn *c);
+
+#ifdef TLS
+
+static SSL_CTX *tls_context(void)
+{
+    static SSL_CTX *ctx;
+    if (!ctx) {
+        ctx = SSL_CTX_new(TLS_client_method());
+        if (!ctx)
+            die("cannot set up TLS");
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+        SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* each player is a new one: nothing is resumed */
+        SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    }
+    return ctx;
+}
+
+/* Goes on with the handshake. After it the protocol begins. */
+static void tls_step(struct conn *c)
+{
+    if (!c->ssl) {
+        c->ssl = SSL_new(tls_context());
+        if (!c->ssl || !SSL_set_fd(c->ssl, c->fd))
+            die("cannot set up a TLS connection");
+        SSL_set_connect_state(c->ssl);
+        c->st = ST_TLS;
+    }
+    ERR_clear_error();
+    int r = SSL_do_handshake(c->ssl), e = SSL_get_error(c->ssl, r);
+    if (r == 1) {
+        conn_open(c);
+    } else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
+        const char *why = ERR_reason_error_string(ERR_get_error());
+        conn_fail(c, why ? why : "closed in the TLS handshake");
+    } else if (c->want_out != (e == SSL_ERROR_WANT_WRITE)) {
+        c->want_out = !c->want_out;
+        set_events(c);
+    }
+}
+
+/* Gives the result of an SSL_read or SSL_write the form that recv() and send() have. */
+static ssize_t tls_result(struct conn *c, int r)
+{
+    if (r > 0)
+        return r;
+    switch (SSL_get_error(c->ssl, r)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    default:
+        if (!errno)
+            errno = EPROTO;
+        return -1;
+    }
+}
+
+static void tls_free(struct conn *c)
+{
+    SSL_free(c->ssl); /* sends nothing, leaves the socket open */
+    c->ssl = NULL;
+}
+
+static ssize_t conn_send(struct conn *c, const void *p, size_t n)
+{
+    if (!c->u->tls)
+        return send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ERR_clear_error();
+    errno = 0;
+    return tls_result(c, SSL_write(c->ssl, p, (int)n));
+}
+
+/* Receives and counts. With TLS, never more than a record at a time. */
+static ssize_t conn_recv(struct conn *c, void *p, size_t n)
+{
+    ssize_t r;
+    if (!c->u->tls) {
+        r = recv(c->fd, p, n, MSG_DONTWAIT);
+        if (r > 0)
+            c->bytes += (uint64_t)r;
+    } else {
+        ERR_clear_error();
+        errno = 0;
+        r = tls_result(c, SSL_read(c->ssl, p, (int)n));
+        c->bytes = BIO_number_read(SSL_get_rbio(c->ssl));
+    }
+    if (r > 0)
+        c->got += (uint64_t)r;
+    return r;
+}
+
+#else
+
+static void tls_step(struct conn *c)
+{
+    (void)c;
+    die("built without TLS: gcc -DTLS ... -lssl -lcrypto");
+}
+
+static void tls_free(struct conn *c) { (void)c; }
+
+static ssize_t conn_send(struct conn *c, const void *p, size_t n)
+{
+    return send(c->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t conn_recv(struct conn *c, void *p, size_t n)
+{
+    ssize_t r = recv(c->fd, p, n, MSG_DONTWAIT);
+    if (r > 0) {
+        c->bytes += (uint64_t)r;
+        c->got += (uint64_t)r;
+    }
+    return r;
+}
+
+#endif
+
+/* ------------------------------------------------------------------ */
+/* What is common to all connections                                   */
+/* ------------------------------------------------------------------ */
+
 static void conn_fail(struct conn *c, const char *why)
 {
     if (c->st == ST_DEAD)
@@ -452,6 +609,7 @@ static void conn_fail(struct conn *c, const char *why)
             nfailed_join++;
     }
     c->st = ST_DEAD;
+    tls_free(c);
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
@@ -475,7 +633,7 @@ static void set_events(struct conn *c)
 static void flush_out(struct conn *c)
 {
     while (c->st != ST_DEAD && buf_avail(&c->out)) {
-        ssize_t n = send(c->fd, buf_data(&c->out), buf_avail(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = conn_send(c, buf_data(&c->out), buf_avail(&c->out));
         if (n > 0) {
             c->out.off += (size_t)n;
         } else if (n < 0 && errno == EINTR) {
@@ -494,10 +652,11 @@ static void flush_out(struct conn *c)
     }
 }
 
-/* The player got its first key frame: from now on only count its bytes. */
+/* The player got its first key frame: from now on only count its bytes, and of TLS those of the records. */
 static void enter_drain(struct conn *c)
 {
     epoll_ctl(ep, EPOLL_CTL_DEL, c->fd, NULL);
+    tls_free(c);
     c->st = ST_DRAIN;
     c->next_keepalive = now_us() + 20000000;
     buf_free(&c->in);
@@ -850,11 +1009,11 @@ static void rtmp_parse(struct conn *c)
 
 static void rtmp_ack(struct conn *c)
 {
-    if (!c->ack_window || c->bytes - c->acked < c->ack_window / 2)
+    if (!c->ack_window || c->got - c->acked < c->ack_window / 2)
         return;
-    c->acked = c->bytes;
+    c->acked = c->got;
     uint8_t h[16] = {2, 0, 0, 0, 0, 0, 4, 3};
-    put32(h + 12, (uint32_t)c->bytes);
+    put32(h + 12, (uint32_t)c->got);
     if (c->st == ST_DRAIN) {
         /* outside of epoll: a full socket just loses this acknowledgement */
         if (send(c->fd, h, 16, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
@@ -1308,6 +1467,15 @@ static void conn_connected(struct conn *c)
         return;
     }
     c->t_conn = now_us();
+    if (c->u->tls)
+        tls_step(c);
+    else
+        conn_open(c);
+}
+
+/* Says the protocol's first words. */
+static void conn_open(struct conn *c)
+{
     if (c->u->proto == P_RTMP) {
         uint8_t h[1537] = {3}; /* C0, then C1 of the simple handshake */
         for (int i = 9; i < 1537; i++)
@@ -1322,6 +1490,7 @@ static void conn_connected(struct conn *c)
         rtsp_req(c, "OPTIONS", url, "");
         c->st = ST_RTSP_OPTIONS;
     }
+    flush_out(c);
 }
 
 static char trash[4 << 20]; /* never touched: MSG_TRUNC copies nothing */
@@ -1332,6 +1501,8 @@ static void conn_drain(struct conn *c)
     if (n > 0) {
         c->bytes += (uint64_t)n;
         total_bytes += (uint64_t)n;
+        if (!c->u->tls) /* else nobody knows, and nothing is acknowledged any more */
+            c->got += (uint64_t)n;
         if (c->u->proto == P_RTMP)
             rtmp_ack(c);
     } else if (n == 0) {
@@ -1350,9 +1521,12 @@ static void conn_readable(struct conn *c)
         return;
     }
     for (int round = 0; round < 4; round++) {
-        buf_reserve(&c->in, 65536);
+        buf_reserve(&c->in, 65536); /* no less than a TLS record, so that OpenSSL never keeps any that epoll does not know of */
         size_t room = c->in.cap - c->in.len;
-        ssize_t n = recv(c->fd, c->in.p + c->in.len, room, MSG_DONTWAIT);
+        uint64_t before = c->bytes;
+        ssize_t n = conn_recv(c, c->in.p + c->in.len, room);
+        if (!c->publisher)
+            total_bytes += c->bytes - before;
         if (n == 0) {
             conn_fail(c, "closed by the server");
             return;
@@ -1363,9 +1537,6 @@ static void conn_readable(struct conn *c)
             break;
         }
         c->in.len += (size_t)n;
-        c->bytes += (uint64_t)n;
-        if (!c->publisher)
-            total_bytes += (uint64_t)n;
         if (c->u->proto == P_RTMP)
             rtmp_parse(c);
         else if (c->u->proto == P_HTTP || c->u->proto == P_WS)
@@ -1374,9 +1545,11 @@ static void conn_readable(struct conn *c)
             rtsp_parse(c);
         if (c->st == ST_DEAD)
             return;
-        if ((size_t)n < room)
+        if ((size_t)n < room && !c->u->tls)
             break;
     }
+    if (c->st == ST_DEAD)
+        return;
     if (c->u->proto == P_RTMP)
         rtmp_ack(c);
     flush_out(c);
@@ -1448,6 +1621,14 @@ static int read_proc(int pid, struct proc_stat *s)
     return 1;
 }
 
+/* Tells the server that now is a time to look at its memory; returns how long that may take. */
+static usec_t mark_server(void)
+{
+    if (!opt_mark || !opt_pid || kill(opt_pid, SIGUSR1) < 0)
+        return 0;
+    return 500000;
+}
+
 static double self_cpu(void)
 {
     struct rusage r;
@@ -1484,7 +1665,8 @@ static void usage(void)
           "  --file F         the FLV clip to publish in a loop\n"
           "  --pub-count M    publishers (1)\n"
           "  --chunk B        the publishers' RTMP chunk size (4096)\n"
-          "  --play URL       play rtmp://, http://, ws:// or rtsp:// (%d: player number modulo --pub-count)\n"
+          "  --play URL       play rtmp://, http://, ws://, rtsp://, or rtmps://, https://, wss:// if built with TLS\n"
+          "                   (%d: player number modulo --pub-count)\n"
           "  --count N        players\n"
           "  --ramp R         new connections a second (400)\n"
           "  --lead S         seconds from the publishers' start to the first player (5)\n"
@@ -1494,6 +1676,7 @@ static void usage(void)
           "  --probes K       players parsed throughout, for latency and frame counts (4)\n"
           "  --tick MS        drain interval of the others (100)\n"
           "  --pid PID        the server whose CPU and memory are read\n"
+          "  --mark           send it SIGUSR1 before the first player and after the window\n"
           "  --label TEXT --json FILE   append one JSON line with the result\n"
           "  --quiet          no line a second\n",
           stderr);
@@ -1503,13 +1686,13 @@ static void usage(void)
 int main(int argc, char **argv)
 {
     enum { O_PLAY = 1, O_COUNT, O_RAMP, O_PUB, O_FILE, O_PUBC, O_PID, O_WARM, O_DUR, O_PROBES,
-           O_TICK, O_LEAD, O_LABEL, O_JSON, O_QUIET, O_CHUNK, O_JT };
+           O_TICK, O_LEAD, O_LABEL, O_JSON, O_QUIET, O_CHUNK, O_JT, O_MARK };
     static const struct option lo[] = {
         {"play", 1, 0, O_PLAY}, {"count", 1, 0, O_COUNT}, {"ramp", 1, 0, O_RAMP}, {"pub", 1, 0, O_PUB},
         {"file", 1, 0, O_FILE}, {"pub-count", 1, 0, O_PUBC}, {"pid", 1, 0, O_PID}, {"warmup", 1, 0, O_WARM},
         {"duration", 1, 0, O_DUR}, {"probes", 1, 0, O_PROBES}, {"tick", 1, 0, O_TICK}, {"lead", 1, 0, O_LEAD},
         {"label", 1, 0, O_LABEL}, {"json", 1, 0, O_JSON}, {"quiet", 0, 0, O_QUIET}, {"chunk", 1, 0, O_CHUNK},
-        {"join-timeout", 1, 0, O_JT}, {0, 0, 0, 0}};
+        {"join-timeout", 1, 0, O_JT}, {"mark", 0, 0, O_MARK}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", lo, NULL)) != -1;) {
         switch (o) {
         case O_PLAY: opt_play = optarg; break;
@@ -1528,6 +1711,7 @@ int main(int argc, char **argv)
         case O_JSON: opt_json = optarg; break;
         case O_QUIET: opt_quiet = 1; break;
         case O_CHUNK: opt_chunk = atoi(optarg); break;
+        case O_MARK: opt_mark = 1; break;
         case O_JT: opt_join_timeout = atoi(optarg); break;
         default: usage();
         }
@@ -1572,7 +1756,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < opt_pub_count; i++) {
         expand_url(opt_pub, i, tmp, sizeof tmp);
         parse_url(tmp, &pub_urls[i]);
-        if (pub_urls[i].proto != P_RTMP)
+        if (pub_urls[i].proto != P_RTMP || pub_urls[i].tls)
             die("--pub takes rtmp:// only");
         pubs[i].u = &pub_urls[i];
         pubs[i].idx = i;
@@ -1624,8 +1808,8 @@ int main(int argc, char **argv)
         /* new players */
         if (t_lead && now >= t_lead) {
             if (!t_join0) {
-                t_join0 = now;
                 read_proc(opt_pid, &psl);
+                t_join0 = now + mark_server();
             }
             while (nstarted < opt_count && now - t_join0 >= (usec_t)nstarted * 1000000 / opt_ramp)
                 conn_start(&players[nstarted++]);
@@ -1666,6 +1850,7 @@ int main(int argc, char **argv)
             busy1 = machine_busy();
             t_end = now_us();
             drain_some(ndrain, now);
+            usleep((useconds_t)mark_server()); /* the players stay until the server has looked */
             break;
         }
 
@@ -1719,8 +1904,8 @@ int main(int argc, char **argv)
             struct conn *c = ev[i].data.ptr;
             if (c->st == ST_CONNECTING && (ev[i].events & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
                 conn_connected(c);
-                if (c->st != ST_DEAD)
-                    flush_out(c);
+            } else if (c->st == ST_TLS) {
+                tls_step(c);
             } else if (c->st != ST_DEAD) {
                 if (ev[i].events & EPOLLOUT)
                     flush_out(c);

@@ -8,7 +8,8 @@
  *
  *   reference [--count N] [--duration S] [--flush MS]
  *
- * --flush -1 (the default) sends with each picture, audio rides along; 0 sends each packet; else every MS milliseconds.
+ * --flush -1 (the default) sends with each picture, audio rides along; 0 sends each packet; else every MS milliseconds, at
+ * the most 1000.
  * The result is one JSON line on standard output. What was sent is never freed: runs are short.
  *
  * Build: gcc -O2 -Wall -Wextra -o reference reference.c -lpthread
@@ -172,6 +173,7 @@ static void *work(void *arg)
 static char *chunk;
 static size_t chunk_used;
 static struct segment filling;
+static unsigned long long made; /* bytes handed to the workers */
 
 static void fill(size_t len, int value)
 {
@@ -196,6 +198,7 @@ static void flush(void)
         return;
     ring[h % RING] = filling;
     atomic_store_explicit(&head, h + 1, memory_order_release);
+    made += filling.len;
     filling.len = 0;
     for (int i = 0; i < THREADS; i++)
         if (write(workers[i].event, &one, sizeof one) < 0)
@@ -286,7 +289,7 @@ int main(int argc, char **argv)
         case 'f': every = atof(optarg) / 1000; break;
         default: n = 0;
         }
-    if (n < 1 || duration <= 0 || optind < argc) {
+    if (n < 1 || duration <= 0 || every > 1 || optind < argc) {
         fputs("usage: reference [--count N] [--duration S] [--flush MS]\n", stderr);
         return 2;
     }
@@ -294,6 +297,10 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &rl);
     rl.rlim_cur = rl.rlim_max;
     setrlimit(RLIMIT_NOFILE, &rl);
+    if ((rlim_t)(n + 32) > rl.rlim_cur) {
+        fprintf(stderr, "reference: only %llu file descriptors allowed\n", (unsigned long long)rl.rlim_cur);
+        return 2;
+    }
 
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -316,8 +323,9 @@ int main(int argc, char **argv)
     }
     usleep(500000);
 
-    double start = now(), t0 = 0, user0 = 0, sys0 = 0, user1, sys1, busy0 = 0, lag = 0, next_flush = start + every;
-    unsigned long long made = 0, made0 = 0, bytes0 = 0, calls0 = 0;
+    double start = now(), t0 = 0, user0 = 0, sys0 = 0, user1, sys1, busy0 = 0, lag = 0;
+    double next_flush = start + every / 2; /* so that the window's edges, with the default times, lie between flushes */
+    unsigned long long made0 = 0, bytes0 = 0, calls0 = 0;
     for (long pictures = 0, audios = 0;;) {
         double tp = start + (double)pictures * picture_step, ta = start + (double)audios * audio_step + 0.0001;
         int picture = tp < ta;
@@ -341,7 +349,6 @@ int main(int argc, char **argv)
             break;
         size_t bytes = !picture ? AUDIO_BYTES : pictures % 50 ? PICTURE_BYTES : KEY_BYTES;
         fill(bytes, (int)pictures);
-        made += bytes;
         if (picture)
             pictures++;
         else
