@@ -34,7 +34,7 @@ func (o *Options) Validate() error {
 // Why a link ends, besides what ends its viewer, its context and its session.
 var (
 	// ErrStalled means that the peer accepted nothing for the stall timeout.
-	ErrStalled = errors.New("stalled: the peer accepts no data")
+	ErrStalled error = &stalled{}
 	// ErrReplies means that the peer asks faster than it takes answers.
 	ErrReplies = errors.New("too many unanswered requests")
 	// ErrLeft means that the peer closed the connection, or that it broke.
@@ -42,6 +42,14 @@ var (
 	// ErrClosed means that the Egress has ended.
 	ErrClosed = errors.New("egress has ended")
 )
+
+type stalled struct{}
+
+// Error implements error.
+func (*stalled) Error() string { return "stalled: the peer accepts no data" }
+
+// Reason is the word for metrics and the API.
+func (*stalled) Reason() string { return "stalled" }
 
 // Limits that are no settings.
 const (

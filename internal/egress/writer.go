@@ -51,7 +51,7 @@ func (w *writer) Wake(at time.Time, prompt bool) {
 }
 
 // run serves until the link ends.
-func (w *writer) run(ctx context.Context) {
+func (w *writer) run(ctx context.Context) { //nolint:contextcheck // the link's context, and below that of the Egress
 	l := w.link
 	defer l.conn.Close() //nolint:errcheck // nothing can be done about it
 	ctx, cancel := context.WithCancelCause(ctx)

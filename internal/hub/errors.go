@@ -20,11 +20,15 @@ var (
 	ErrUnpublished = errors.New("the publisher has gone")
 )
 
-// Reason is a short stable word for an error: for metrics labels and the API. Errors that the hub does not know are
-// "peer": the peer went away, or broke its protocol.
+// Reason is a short stable word for an error: for metrics labels and the API. An error that has a method Reason() string
+// says it itself; others that the hub does not know are "peer": the peer went away, or broke its protocol.
 func Reason(err error) string {
 	if err == nil {
 		return "done"
+	}
+	var named interface{ Reason() string }
+	if errors.As(err, &named) {
+		return named.Reason()
 	}
 	for _, r := range [...]struct {
 		err  error

@@ -561,10 +561,17 @@ func TestWatchAfterRelease(t *testing.T) {
 	})
 }
 
+// stuck is an error that names its reason.
+type stuck struct{}
+
+func (stuck) Error() string  { return "stuck for 3s" }
+func (stuck) Reason() string { return "stuck" }
+
 func TestReason(t *testing.T) {
 	for err, want := range map[error]string{
 		nil: "done", ErrBusy: "busy", fmt.Errorf("x: %w", ErrSilent): "silent", io.EOF: "peer", context.Canceled: "cancelled",
 		stream.ErrNoKey: "no-key", stream.ErrUnstable: "unstable",
+		fmt.Errorf("x: %w", stuck{}): "stuck",
 	} {
 		if got := Reason(err); got != want {
 			t.Errorf("%v: %q, want %q", err, got, want)
