@@ -62,7 +62,7 @@ func (s *shard) poke() {
 func (g *group) Wake(at time.Time, prompt bool) {
 	s := g.shard
 	now := s.egress.instant(at)
-	if !g.pace.note(now, prompt) {
+	if !g.pace.note(now, prompt || s.egress.opt.AudioHold == 0) {
 		return // the shard knows, or it is nothing that cannot wait until it looks by itself
 	}
 	s.mu.Lock()
@@ -221,7 +221,10 @@ func (s *shard) pause() time.Duration { return max(s.interval, s.egress.opt.Merg
 // scan goes round the groups whose time has come, and notes when the next one's will. A unit that comes after this is
 // held at least until then, or pokes.
 func (s *shard) scan() {
-	s.scanAt = s.now.add(max(s.egress.opt.AudioHold, holdGrain))
+	s.scanAt = s.now.add(scanEvery)
+	if hold := s.egress.opt.AudioHold; hold > 0 {
+		s.scanAt = s.now.add(min(scanEvery, hold))
+	}
 	for i := 0; i < len(s.groups); i++ {
 		g := s.groups[i]
 		if len(g.links) == g.left && g.cancel == nil {

@@ -83,6 +83,7 @@ func TestFlushRates(t *testing.T) {
 		"10 pictures and sound":   {Default(), sim.Options{Video: av.H264, Audio: av.AAC, FPS: 10}, 18, 31},
 		"sound only":              {Default(), sim.Options{Audio: av.AAC}, 15, 25.2},
 		"sound that is not held":  {Options{StallTimeout: time.Second}, sim.Options{Audio: av.AAC}, 46, 47.5},
+		"sound at once":           {Options{StallTimeout: time.Second}, both, 60, 73},
 		"merged":                  {Options{AudioHold: 40 * time.Millisecond, MergeWindow: 300 * time.Millisecond}, both, 3, 3.6},
 		"merged sound":            {Options{AudioHold: 40 * time.Millisecond, MergeWindow: 300 * time.Millisecond}, sim.Options{Audio: av.AAC}, 3, 3.6},
 		"merged for a little":     {Options{AudioHold: 40 * time.Millisecond, MergeWindow: 60 * time.Millisecond}, sim.Options{Video: av.H264}, 12.3, 16.8},
