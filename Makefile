@@ -15,6 +15,7 @@ RUN ?= .
 FUZZTIME ?= 30s
 COUNT ?= 1
 ARGS ?=
+SOAK ?= 10m
 
 .PHONY: help
 help: ## Tell what there is (the default)
@@ -74,8 +75,12 @@ e2e: deps ## Run the tests with real clients only, and tell each
 	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 15m -count 1 -v -run '$(RUN)' ./e2e/...
 
 .PHONY: faults
-faults: deps ## Break 10 000 sessions at every point, and run the incident cards (up to 40 minutes)
-	VIGIL_CYCLES=10000 CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 40m -count 1 -v -run '^(TestCycles|TestHostile|TestStalled)' ./e2e
+faults: deps ## Break 10 000 sessions at every point, run the incident cards, stall crowds (up to 40 minutes)
+	VIGIL_CYCLES=10000 CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 40m -count 1 -v -run '^(TestCycles|TestHostile|TestStalled|TestCrowd)' ./e2e
+
+.PHONY: soak
+soak: deps ## Have players join, leave and stall for SOAK (10m): nothing is missing, nothing is left over
+	VIGIL_SOAK='$(SOAK)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^TestSoak$$' ./e2e
 
 .PHONY: golden
 golden: ## Write the golden files of a package anew (PKG=./internal/conf), for review

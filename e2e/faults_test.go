@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/vigil-media/vigil/e2e/faults"
 	"github.com/vigil-media/vigil/internal/av"
-	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
@@ -34,35 +32,14 @@ const gapMax = time.Second
 // newCanary publishes live/canary, at about rate bytes a second, with a viewer over each protocol.
 func newCanary(t testing.TB, s *server, rate int) *canary {
 	t.Helper()
-	e := sim.New(sim.Options{Video: av.H264, Audio: av.AAC, Size: rate / 25, KeySize: rate / 12})
-	tracks := e.Tracks()
-	p := publish(t, s, "canary", flv.Enhanced, tracks[0], tracks[1])
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		var err error
-		for start := time.Now(); err == nil && ctx.Err() == nil; {
-			u := e.Next()
-			select {
-			case <-time.After(u.DTS - time.Since(start)):
-				err = p.trySend(0, u)
-			case <-ctx.Done():
-			}
-		}
-		done <- err
-	}()
-	within(t, 10*time.Second, "the canary sings", func() bool { st, _ := s.stream(t, "canary"); return st.Ready })
-	c := &canary{target: faults.Target{RTMP: s.rtmp, HTTP: s.http, Live: "live/canary"}}
+	quiet := broadcast(t, s, "canary", sim.Options{Video: av.H264, Audio: av.AAC, Size: rate / 25, KeySize: rate / 12})
+	c := &canary{target: s.target("canary")}
 	c.views = map[string]*viewing{"RTMP": view(t, s.rtmpURL("canary")), "HTTP-FLV": view(t, s.flvURL("canary"))}
 	c.stop = sync.OnceFunc(func() {
 		for _, v := range c.views {
 			v.close()
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the canary's publisher: %v", err)
-		}
-		p.c.Close()
+		quiet()
 	})
 	t.Cleanup(c.stop)
 	return c
@@ -132,8 +109,19 @@ func (f footprint) within(base footprint) bool {
 // alone says whether there is nobody but the canary, and no connection that has come to nothing yet.
 func (s *server) alone(t testing.TB) bool {
 	t.Helper()
+	return s.has(t, 1, 2)
+}
+
+// has says whether there are so many publishers and viewers, and no connection that has come to nothing yet.
+func (s *server) has(t testing.TB, publishers, viewers int) bool {
+	t.Helper()
+	listeners := 2
+	if s.rtmps != "" {
+		listeners = 4
+	}
 	st := s.streams(t)
-	return st.Publishers == 1 && st.Viewers == 2 && len(st.Waiting) == 0 && s.sockets(t) <= 2+3+1 // two listen, three are the canary's, one may be ours
+	return st.Publishers == publishers && st.Viewers == viewers && len(st.Waiting) == 0 &&
+		s.sockets(t) <= listeners+publishers+viewers+1 // one may be ours
 }
 
 // sockets is how many sockets the program has, as the kernel lists them.
@@ -165,6 +153,12 @@ func cycles(t testing.TB) int {
 		t.Fatalf("VIGIL_CYCLES=%q is no number of cycles", text)
 	}
 	return n
+}
+
+// scale is how much more than in an ordinary run the tests of crowds do: as much as TestCycles.
+func scale(t testing.TB) int {
+	t.Helper()
+	return max(1, cycles(t)/1000)
 }
 
 // TestCycles connects, publishes, plays and is cut off at any byte, by FIN, by RST, or without a word, again and again. After it
@@ -267,15 +261,12 @@ func TestStalled(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "egress.stall_timeout=2s")
 	c := newCanary(t, s, 400_000)
-	for _, stall := range []func(context.Context, faults.Target) (io.Closer, error){
-		func(ctx context.Context, to faults.Target) (io.Closer, error) { return faults.StallRTMP(ctx, to) },
-		func(ctx context.Context, to faults.Target) (io.Closer, error) { return faults.StallHTTP(ctx, to) },
-	} {
-		conn, err := stall(t.Context(), c.target)
+	for _, way := range []faults.Way{faults.RTMP, faults.HTTP} {
+		p, err := faults.Play(t.Context(), c.target, way, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		defer p.Close()
 	}
 	frozen := start(t, "ffmpeg", "-v", "quiet", "-nostdin", "-i", s.flvURL("canary"), "-c", "copy", "-f", "null", "-")
 	s.awaitPlaying(t, "canary", 5)

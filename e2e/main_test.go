@@ -42,11 +42,16 @@ func raced() bool {
 	return false
 }
 
-// build builds the program once.
-var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(work, "vigil")
+// build builds the program once, as the tests are built; buildPlain without the race detector.
+var (
+	build      = sync.OnceValues(func() (string, error) { return compile("vigil", raced()) })
+	buildPlain = sync.OnceValues(func() (string, error) { return compile("vigil-plain", false) })
+)
+
+func compile(name string, race bool) (string, error) {
+	path := filepath.Join(work, name)
 	args, cgo := []string{"build", "-o", path}, "CGO_ENABLED=0"
-	if raced() {
+	if race {
 		args, cgo = append(args, "-race", "-tags", "netgo"), "CGO_ENABLED=1"
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -57,10 +62,15 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // program returns the path of the program under test.
 func program(t testing.TB) string {
+	t.Helper()
+	return built(t, build)
+}
+
+func built(t testing.TB, build func() (string, error)) string {
 	t.Helper()
 	path, err := build()
 	if err != nil {

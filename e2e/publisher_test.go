@@ -16,6 +16,7 @@ import (
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp"
+	"github.com/vigil-media/vigil/internal/sim"
 )
 
 // dial opens an RTMP client to a URL.
@@ -53,14 +54,79 @@ type publisher struct {
 // publish takes live/name and tells which tracks will come.
 func publish(t testing.TB, s *server, name string, form flv.Form, video, audio *av.Track) *publisher {
 	t.Helper()
-	p := &publisher{t: t, c: dial(t, s.rtmpURL(name)), form: form, sent: map[int]*av.Track{}}
-	if err := p.c.Publish(t.Context()); err != nil {
+	p, err := tryPublish(t.Context(), t, s, name, form, video, audio)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.c.WriteTag(flv.Tag{Type: flv.ScriptTag, Body: form.AppendMetadata(nil, video, audio)}); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { p.c.Close() })
 	return p
+}
+
+func tryPublish(ctx context.Context, t testing.TB, s *server, name string, form flv.Form, video, audio *av.Track) (*publisher, error) {
+	t.Helper()
+	c, err := tryDial(ctx, s.rtmpURL(name))
+	if err != nil {
+		return nil, err
+	}
+	if err = c.Publish(ctx); err == nil {
+		err = c.WriteTag(flv.Tag{Type: flv.ScriptTag, Body: form.AppendMetadata(nil, video, audio)})
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &publisher{t: t, c: c, form: form, sent: map[int]*av.Track{}}, nil
+}
+
+// encode sends what an encoder makes, at the speed of its stamps, until the context ends. That is no error.
+func (p *publisher) encode(ctx context.Context, e *sim.Encoder) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for start := time.Now(); ; {
+		u := e.Next()
+		timer.Reset(u.DTS - time.Since(start))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if err := p.trySend(0, u); err != nil {
+			return err
+		}
+	}
+}
+
+// broadcast publishes live/name until the returned function is called, or the test ends.
+func broadcast(t testing.TB, s *server, name string, o sim.Options) (stop func()) {
+	t.Helper()
+	e := sim.New(o)
+	p := publish(t, s, name, flv.Enhanced, trackAmong(av.Video, e.Tracks()), trackAmong(av.Audio, e.Tracks()))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.encode(ctx, e) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		switch err := <-done; {
+		case s.ended(): // with which the publisher did too
+		case err != nil:
+			t.Errorf("the publisher of live/%s: %v", name, err)
+		default:
+			p.end()
+		}
+	})
+	t.Cleanup(stop)
+	within(t, 10*time.Second, "live/"+name+" is ready", func() bool { st, _ := s.stream(t, name); return st.Ready })
+	return stop
+}
+
+// trackAmong returns the track of a kind, or nil.
+func trackAmong(kind av.Kind, tracks []*av.Track) *av.Track {
+	for _, t := range tracks {
+		if t.Kind() == kind {
+			return t
+		}
+	}
+	return nil
 }
 
 // send sends units with the stamps that they have, moved by shift milliseconds (modulo 2^32), as fast as the server takes them.

@@ -1,8 +1,16 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,25 +22,86 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vigil-media/vigil/e2e/faults"
 )
 
 // server is the program under test, running.
 type server struct {
 	*process
-	rtmp, http string // addresses
-	data       string
-	secret     string
+	rtmp, http   string // addresses
+	rtmps, https string // the same with TLS, if it has that
+	trust        *tls.Config
+	data         string
+	secret       string
 }
 
-var listening = regexp.MustCompile(`(?m)^  (RTMP|HTTP) +(127\.0\.0\.1:\d+)$`)
+var listening = regexp.MustCompile(`(?m)^  (RTMPS?|HTTPS?) +(127\.0\.0\.1:\d+)$`)
 
 // serve starts the program on free ports with settings KEY=VALUE, waits until it is ready, and stops it when the test ends:
 // in order, without a race or a panic.
 func serve(t testing.TB, settings ...string) *server {
 	t.Helper()
-	s := boot(t, append([]string{"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "data=" + t.TempDir()}, settings...)...)
+	return serveFrom(t, program(t), settings...)
+}
+
+// serveFrom is serve with the program at path.
+func serveFrom(t testing.TB, path string, settings ...string) *server {
+	t.Helper()
+	s := bootFrom(t, path, append([]string{"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "data=" + t.TempDir()}, settings...)...)
 	t.Cleanup(func() { s.stop(t) })
 	return s
+}
+
+// serveTLS is serve with RTMPS and HTTPS too.
+func serveTLS(t testing.TB, settings ...string) *server {
+	t.Helper()
+	cert, key, trust := certify(t)
+	s := serve(t, append([]string{
+		"rtmp.tls.listen=127.0.0.1:0", "http.tls.listen=127.0.0.1:0", "tls.cert=" + cert, "tls.key=" + key,
+	}, settings...)...)
+	s.trust = trust
+	if s.rtmps == "" || s.https == "" {
+		t.Fatalf("the program does not tell where it listens with TLS:\n%s", s.out.String())
+	}
+	return s
+}
+
+// certify makes a certificate for 127.0.0.1, and the configuration of clients that trust it.
+func certify(t testing.TB) (cert, key string, trust *tls.Config) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: public})
+	for file, b := range map[string][]byte{cert: chain, key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})} {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
+	trust.RootCAs.AppendCertsFromPEM(chain)
+	return cert, key, trust
+}
+
+// target is the stream live/name for players of our own.
+func (s *server) target(name string) faults.Target {
+	return faults.Target{RTMP: s.rtmp, HTTP: s.http, RTMPS: s.rtmps, HTTPS: s.https, TLS: s.trust, Live: "live/" + name}
 }
 
 // environment is this process's, without what the program would take for settings of its own.
@@ -43,7 +112,13 @@ func environment() []string {
 // command is a run of the program with arguments, not started yet.
 func command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(program(t), args...)
+	return commandFrom(t, program(t), args...)
+}
+
+// commandFrom is command with the program at path.
+func commandFrom(t testing.TB, path string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(path, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(environment(), "GORACE=halt_on_error=0 exitcode=66")
 	return cmd
@@ -51,6 +126,12 @@ func command(t testing.TB, args ...string) *exec.Cmd {
 
 // boot starts the program with settings and waits until it is ready.
 func boot(t testing.TB, settings ...string) *server {
+	t.Helper()
+	return bootFrom(t, program(t), settings...)
+}
+
+// bootFrom is boot with the program at path.
+func bootFrom(t testing.TB, path string, settings ...string) *server {
 	t.Helper()
 	args := []string{}
 	s := &server{}
@@ -60,7 +141,7 @@ func boot(t testing.TB, settings ...string) *server {
 			s.data = v
 		}
 	}
-	s.process = launch(t, command(t, args...))
+	s.process = launch(t, commandFrom(t, path, args...))
 	s.awaitBoot(t)
 	return s
 }
@@ -70,11 +151,7 @@ func (s *server) awaitBoot(t testing.TB) {
 	t.Helper()
 	within(t, 90*time.Second, "the program tells where it listens", func() bool {
 		for _, m := range listening.FindAllStringSubmatch(s.out.String(), -1) {
-			if m[1] == "RTMP" {
-				s.rtmp = m[2]
-			} else {
-				s.http = m[2]
-			}
+			*map[string]*string{"RTMP": &s.rtmp, "HTTP": &s.http, "RTMPS": &s.rtmps, "HTTPS": &s.https}[m[1]] = m[2]
 		}
 		return s.rtmp != "" && s.http != "" || s.ended()
 	})
@@ -185,6 +262,7 @@ type (
 		ID, Protocol, Agent string
 		Sent                uint64 `json:"sent_bytes"`
 		Received            uint64 `json:"received_bytes"`
+		Skips               uint64
 	}
 	apiStream struct {
 		Key      string

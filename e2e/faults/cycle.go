@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,10 @@ import (
 
 // Target is the server that is harmed.
 type Target struct {
-	RTMP, HTTP string // addresses
-	Live       string // app/name of a stream that is being published all the time
+	RTMP, HTTP   string      // addresses
+	RTMPS, HTTPS string      // the same with TLS, if there are any
+	TLS          *tls.Config // of a client that trusts the server
+	Live         string      // app/name of a stream that is being published all the time
 }
 
 // Cycle is one session that is cut off somewhere (R01).

@@ -7,10 +7,16 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/stream"
 	"github.com/vigil-media/vigil/internal/task"
 )
 
-// phase is how far a shard's link has come.
+// phase is how far a shard's link has come:
+//
+//	playing --part--> parting --finish--> lingering
+//	      any of them --close--> over     (the peer is gone or stalled, a limit has passed, something panicked)
+//
+// The session is told of its end on the way out of playing or parting, by finish or by close.
 type phase uint8
 
 const (
@@ -72,7 +78,7 @@ func (s *shard) serve(l *Link) {
 			s.unsent(l, err)
 			return
 		}
-		if !s.batch.More {
+		if !s.batch.More && n == len(s.batch.Bytes) {
 			s.relieve(l)
 			return
 		}
@@ -81,9 +87,9 @@ func (s *shard) serve(l *Link) {
 	s.later(l, 0) // others first
 }
 
-// hand sends the batch.
+// hand sends the batch, or of a very large packet a piece.
 func (s *shard) hand(l *Link) (int, error) {
-	n, err := l.sock.send(s.batch.Bytes, &s.scratch)
+	n, err := l.sock.send(s.batch.Bytes[:min(len(s.batch.Bytes), batchBytes)], &s.scratch)
 	if n > 0 {
 		l.backoff = 0 // it takes something
 		if l.viewer.Advance(&s.batch, n) {
@@ -148,7 +154,11 @@ func (s *shard) relieve(l *Link) { l.retryAt, l.fullSince, l.backoff = 0, 0, 0 }
 // could not make use of.
 func (s *shard) again(l *Link) {
 	defer s.recovered(l)
-	if !l.sock.ready() {
+	ready, moved := l.sock.ready()
+	if moved {
+		l.backoff = 0
+	}
+	if !ready {
 		s.unsent(l, errFull)
 		return
 	}
@@ -179,35 +189,28 @@ func (s *shard) look(l *Link) {
 	}
 }
 
-// hear hands what the peer has sent to the session, and serves the link if that has changed something.
+// hear hands what the peer has sent to the session, and serves the link if that has changed something. It reads once: one
+// that talks without end does so at the pace of sweeps.
 func (s *shard) hear(l *Link) {
-	for range inputReads {
-		n, err := l.sock.recv(s.scratch.in, &s.scratch)
-		if n > 0 && l.phase == playing {
-			switch end := l.session.Hear(s.scratch.in[:n]); {
-			case errors.Is(end, ErrLeft):
-				s.close(l, end)
-				return
-			case end != nil:
-				s.part(l, end, dismissTime)
-				return
-			}
-		}
-		if errors.Is(err, errEmpty) {
-			break
-		}
-		if err != nil {
-			s.close(l, gone(err))
+	n, err := l.sock.recv(s.scratch.in, &s.scratch)
+	if n > 0 && l.phase == playing {
+		switch end := l.session.Hear(s.scratch.in[:n]); {
+		case errors.Is(end, ErrLeft):
+			s.close(l, end)
+			return
+		case end != nil:
+			s.part(l, end, dismissTime)
 			return
 		}
+	}
+	if err != nil && !errors.Is(err, errEmpty) {
+		s.close(l, gone(err))
+		return
 	}
 	if l.retryAt == 0 && l.phase == playing && (len(l.replies) > 0 || l.paused != l.idle) {
 		s.serve(l)
 	}
 }
-
-// inputReads is how often a peer is read from in a row: one that talks without end does so at the pace of sweeps.
-const inputReads = 4
 
 // part lets the link end: what has been begun is sent, and the session's last words.
 func (s *shard) part(l *Link, cause error, limit time.Duration) {
@@ -286,7 +289,7 @@ func (s *shard) close(l *Link, cause error) {
 		s.report(l, l.cause)
 	case lingering, over:
 	}
-	l.sock.close()
+	l.sock.close(before == parting || errors.Is(cause, ErrStalled) || errors.Is(cause, stream.ErrTooSlow))
 	if l.shell != nil {
 		_ = l.shell.Close() // nothing can be done about it
 	}

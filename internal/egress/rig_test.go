@@ -268,10 +268,10 @@ func (f *fakeSocket) recv(b []byte, _ *scratch) (int, error) {
 	return 0, errEmpty
 }
 
-func (f *fakeSocket) ready() bool {
+func (f *fakeSocket) ready() (ready, moved bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.closed || f.left || f.sendErr != nil || f.space() > 0
+	return f.closed || f.left || f.sendErr != nil || f.space() > 0, false
 }
 
 func (f *fakeSocket) closeWrite(*scratch) error {
@@ -285,7 +285,7 @@ func (f *fakeSocket) closeWrite(*scratch) error {
 	return nil
 }
 
-func (f *fakeSocket) close() {
+func (f *fakeSocket) close(bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {

@@ -25,6 +25,8 @@ type shard struct {
 
 	// The goroutine's.
 	now       instant
+	boarding  []*Link  // of taken, those that have yet to be served
+	swept     int      // of links, how many this sweep has looked at
 	links     []*Link  // all
 	groups    []*group // all
 	full      []*Link  // whose sockets are, or who have had enough for one turn
@@ -139,9 +141,11 @@ func (s *shard) gather(ctx context.Context, timer *time.Timer) {
 	}
 }
 
-// turn does what is to be done now, and returns after how long there will be something else if nobody pokes.
+// turn does what is to be done now, and returns after how long there will be something else if nobody pokes. What is not
+// sending, to listen and to take newcomers in, has stepTime in each turn, and goes on in the next.
 func (s *shard) turn() time.Duration {
 	begin := s.egress.now()
+	s.excuse(begin)
 	s.now, s.served, s.began = begin, 0, begin
 	s.beat.Store(int64(begin))
 	s.adopt()
@@ -154,7 +158,6 @@ func (s *shard) turn() time.Duration {
 	}
 	if s.now >= s.sweepAt {
 		s.sweep()
-		s.sweepAt = s.now.add(sweepEvery)
 	}
 	if len(s.links) == 0 {
 		s.interval, s.busyShare = 0, 0 // whatever it was busy with is gone
@@ -168,18 +171,38 @@ func (s *shard) turn() time.Duration {
 	if len(s.full) > 0 {
 		next = min(next, s.retryAt)
 	}
+	if len(s.boarding) > 0 {
+		next = s.now
+	}
 	return next.until(s.now)
 }
 
-// adopt begins to serve the links that are new.
+// excuse grants all peers the time in which the process itself did not run: it is no proof that they take nothing.
+func (s *shard) excuse(now instant) {
+	away := time.Duration(now - s.now)
+	if len(s.links) == 0 || away < awayLeast {
+		return
+	}
+	for _, l := range s.links {
+		if l.fullSince != 0 {
+			l.fullSince = l.fullSince.add(away)
+		}
+		l.limit = l.limit.add(away)
+	}
+}
+
+// adopt begins to serve links that are new.
 func (s *shard) adopt() {
 	s.mu.Lock()
-	taken := s.taken
+	s.boarding = append(s.boarding, s.taken...)
 	s.taken = nil
 	s.mu.Unlock()
-	for _, l := range taken {
-		s.board(l)
+	done := 0
+	for end := s.now.add(stepTime); done < len(s.boarding) && s.now < end; s.now = s.egress.now() {
+		s.board(s.boarding[done])
+		done++
 	}
+	s.boarding = slices.Delete(s.boarding, 0, done)
 }
 
 func (s *shard) board(l *Link) {
@@ -302,8 +325,11 @@ func (s *shard) breathe() {
 	}
 	s.now = s.egress.now()
 	if s.now >= instant(s.beat.Load()).add(yieldAfter) {
-		s.beat.Store(int64(s.now))
 		runtime.Gosched()
+		back := s.egress.now()
+		s.busy -= time.Duration(back - s.now)
+		s.now = back
+		s.beat.Store(int64(s.now))
 	}
 }
 
@@ -331,14 +357,17 @@ func (s *shard) retry() {
 
 // sweep listens to the peers, and looks which links are to end.
 func (s *shard) sweep() {
-	for i := 0; i < len(s.links); {
-		l := s.links[i]
+	for end := s.now.add(stepTime); s.swept < len(s.links); s.now = s.egress.now() {
+		if s.now >= end {
+			return // the next turn goes on
+		}
+		l := s.links[s.swept]
 		s.look(l)
-		s.breathe()
-		if i < len(s.links) && s.links[i] == l {
-			i++ // else another has taken its place
+		if s.swept < len(s.links) && s.links[s.swept] == l {
+			s.swept++ // else another has taken its place
 		}
 	}
+	s.swept, s.sweepAt = 0, s.now.add(sweepEvery)
 	s.judge()
 }
 
@@ -367,6 +396,10 @@ func (s *shard) judge() {
 // shut ends all links.
 func (s *shard) shut(ctx context.Context) {
 	cause := context.Cause(ctx)
+	for _, l := range s.boarding {
+		s.drop(l, cause)
+	}
+	s.boarding = nil
 	for len(s.links) > 0 {
 		l := s.links[len(s.links)-1]
 		s.dismiss(l, cause)

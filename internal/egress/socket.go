@@ -15,12 +15,12 @@ type socket interface {
 	send(b []byte, s *scratch) (n int, err error)
 	// recv takes what the peer has sent. It fails with errEmpty when there is nothing, and with io.EOF when nothing will come.
 	recv(b []byte, s *scratch) (n int, err error)
-	// ready says that send would take something, or fail for good.
-	ready() bool
+	// ready says whether send would take something, or fail for good; and whether the peer has got something just now.
+	ready() (ready, moved bool)
 	// closeWrite tells the peer that nothing more comes.
 	closeWrite(s *scratch) error
-	// close closes the socket.
-	close()
+	// close closes the socket. abort says that the kernel is to forget what the peer has not taken.
+	close(abort bool)
 }
 
 // scratch is memory that all links of a shard use in turn.

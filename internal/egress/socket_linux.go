@@ -71,14 +71,19 @@ func (t *tcp) recv(b []byte, _ *scratch) (int, error) {
 }
 
 // ready implements socket. The kernel says so when there is room for a third of its buffer, and little is left unsent.
-func (t *tcp) ready() bool {
-	p := [1]unix.PollFd{{Fd: int32(*t), Events: unix.POLLOUT}}
-	n, err := unix.Poll(p[:], 0)
-	return n > 0 || err != nil && err != unix.EINTR
+func (t *tcp) ready() (ready, moved bool) {
+	p, none := unix.PollFd{Fd: int32(*t), Events: unix.POLLOUT}, unix.Timespec{}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&none)), 0, 0, 0)
+	return errno == 0 && n > 0 || errno != 0 && errno != unix.EINTR, false
 }
 
 // closeWrite implements socket.
 func (t *tcp) closeWrite(*scratch) error { return unix.Shutdown(int(*t), unix.SHUT_WR) }
 
 // close implements socket.
-func (t *tcp) close() { _ = unix.Close(int(*t)) } // the descriptor is gone, whatever it says
+func (t *tcp) close(abort bool) {
+	if abort { // what is left for one that takes nothing would take up the kernel's memory for a while
+		_ = unix.SetsockoptLinger(int(*t), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	_ = unix.Close(int(*t)) // the descriptor is gone, whatever it says
+}

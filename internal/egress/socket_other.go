@@ -13,6 +13,6 @@ type tcp struct{}
 func (*tcp) take(*net.TCPConn) bool             { return false }
 func (*tcp) send([]byte, *scratch) (int, error) { return 0, io.ErrClosedPipe }
 func (*tcp) recv([]byte, *scratch) (int, error) { return 0, io.EOF }
-func (*tcp) ready() bool                        { return true }
+func (*tcp) ready() (ready, moved bool)         { return true, false }
 func (*tcp) closeWrite(*scratch) error          { return io.ErrClosedPipe }
-func (*tcp) close()                             {}
+func (*tcp) close(bool)                         {}

@@ -3,6 +3,7 @@ package egress
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -94,6 +95,9 @@ func (w *wire) SetWriteDeadline(t time.Time) error {
 // record cannot be made again.
 const sealBytes = 16 << 10
 
+// unsentMost is how much ciphertext may wait for a full socket: what was enciphered at once, and some answers.
+const unsentMost = sealBytes + 4<<10
+
 // tlsSocket is a socket with TLS on it.
 type tlsSocket struct {
 	under  socket
@@ -156,11 +160,15 @@ func (t *tlsSocket) recv(b []byte, s *scratch) (n int, err error) {
 	defer func() {
 		t.wire.out = nil
 		t.wire.in = bytes.Clone(t.wire.in) // not s.cipher, which is the next peer's
-		if len(answer) > 0 {
-			t.unsent = append(t.unsent, answer...)
-			if ferr := t.flush(s); ferr != nil && ferr != errFull { //nolint:errorlint // it is not wrapped
-				t.broken = ferr
-			}
+		if len(answer) == 0 {
+			return
+		}
+		t.unsent = append(t.unsent, answer...)
+		switch ferr := t.flush(s); {
+		case len(t.unsent) > unsentMost:
+			err = ErrReplies
+		case ferr != nil && !errors.Is(ferr, errFull):
+			err = ferr
 		}
 	}()
 	for {
@@ -184,17 +192,17 @@ func (t *tlsSocket) recv(b []byte, s *scratch) (n int, err error) {
 }
 
 // ready implements socket.
-func (t *tlsSocket) ready() bool {
-	if len(t.unsent) > 0 {
-		if err := t.flush(nil); err != nil {
-			t.broken = err
-			if err == errFull { //nolint:errorlint // it is not wrapped
-				t.broken = nil
-				return false
-			}
+func (t *tlsSocket) ready() (ready, moved bool) {
+	if before := len(t.unsent); before > 0 {
+		err := t.flush(nil)
+		moved = len(t.unsent) < before
+		if errors.Is(err, errFull) {
+			return false, moved
 		}
+		t.broken = err
 	}
-	return t.broken != nil || t.under.ready()
+	ready, _ = t.under.ready()
+	return t.broken != nil || ready, moved
 }
 
 // closeWrite implements socket.
@@ -209,4 +217,4 @@ func (t *tlsSocket) closeWrite(s *scratch) error {
 }
 
 // close implements socket.
-func (t *tlsSocket) close() { t.under.close() }
+func (t *tlsSocket) close(abort bool) { t.under.close(abort) }

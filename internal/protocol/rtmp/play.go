@@ -33,6 +33,7 @@ func (s *session) play(ctx context.Context, path, query string) error {
 	p.link = s.env.Egress.Link(s.conn, p)
 	var ahead []byte
 	p.parser, ahead = s.in.Detach()
+	p.parser.SetLimits(playLimits())
 	viewing, err := p.find(ctx, req, ahead)
 	switch {
 	case errors.Is(err, errDeleted):

@@ -59,6 +59,11 @@ func setupLimits() chunk.Limits {
 	return chunk.Limits{Message: setupMessage, Partial: 4 * setupMessage, Buffer: 4 << 10}
 }
 
+// playLimits are for a peer that waits or plays: it has little to say, and there are many.
+func playLimits() chunk.Limits {
+	return chunk.Limits{Message: 4 << 10, Partial: 8 << 10, Streams: 8}
+}
+
 // past is a deadline that makes whoever waits give up.
 func past() time.Time { return time.Unix(1, 0) }
 
