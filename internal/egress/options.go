@@ -60,11 +60,11 @@ const (
 	repliesBytes = 4 << 10   // answers that wait for a packet's end
 	inputBytes   = 2 << 10   // read from a peer that is played to at a time: its words are few, and each costs others time
 
-	yieldAfter   = time.Millisecond       // of work, after which a shard lets others run
+	yieldAfter   = 2 * time.Millisecond   // of work, after which a shard lets others run
 	stepTime     = time.Millisecond       // of a turn, for listening to peers, and for newcomers
 	awayLeast    = time.Second            // between two turns: more says that the process was stopped
 	sweepEvery   = 500 * time.Millisecond // how often peers are listened to
-	gatherShare  = 100 * time.Millisecond // times how busy it is: what a busy shard lets pass at least between two turns
+	gatherShare  = 150 * time.Millisecond // times how busy it is: what a busy shard lets pass at least between two turns
 	gatherMost   = 20 * time.Millisecond  // the same, at most
 	scanEvery    = 40 * time.Millisecond  // how often a shard looks at all its streams, at least
 	holdGrain    = 2 * time.Millisecond   // sound may be held so much longer, lest a shard looks all the time

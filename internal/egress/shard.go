@@ -150,7 +150,7 @@ func (s *shard) turn() time.Duration {
 	s.beat.Store(int64(begin))
 	s.adopt()
 	s.serveDue()
-	if s.now >= s.scanAt {
+	if s.now >= s.scanAt || len(s.groups) <= lookAhead { // of a few streams, it spares the timer
 		s.scan()
 	}
 	if len(s.full) > 0 && s.now >= s.retryAt {

@@ -55,7 +55,10 @@ func TestInputDoesNotHoldMediaUp(t *testing.T) {
 		if got := latest(t, r, silent, 100); got > gatherMost+2*time.Millisecond {
 			t.Errorf("a picture took %v", got)
 		}
-		if n := len(talkers[399].heard); n < inputBytes {
+		last := talkers[399]
+		last.mu.Lock()
+		defer last.mu.Unlock()
+		if n := len(last.heard); n < inputBytes {
 			t.Errorf("the last of those who talk was heard %d bytes", n)
 		}
 	})

@@ -219,7 +219,7 @@ func (v *visitor) playWebSocket(patience context.Context, w http.ResponseWriter,
 
 // answerSocket returns nil when the egress has the connection.
 func (v *visitor) answerSocket(patience context.Context, conn net.Conn, s *socketSession, early []byte) error {
-	viewer, err := v.find(patience, conn, s, early)
+	viewer, err := v.find(patience, s, early)
 	if err != nil {
 		if s.viewing != nil {
 			s.viewing.Release(err) // at once, however long the goodbye takes
@@ -232,19 +232,14 @@ func (v *visitor) answerSocket(patience context.Context, conn net.Conn, s *socke
 }
 
 // find waits for the stream and attaches the viewer to it, and listens meanwhile to the viewer, who has said something early.
-func (v *visitor) find(
-	patience context.Context, conn net.Conn, s *socketSession, early []byte,
-) (viewer *stream.Viewer, err error) {
+func (v *visitor) find(patience context.Context, s *socketSession, early []byte) (viewer *stream.Viewer, err error) {
 	stopped := true // by the viewer, or with the room
 	if err = s.Hear(early); err == nil {
 		err = s.link.Listen(patience, func(ctx context.Context) (err error) {
 			viewer, err = v.attach(ctx, s)
 			stopped = err == nil || ctx.Err() != nil
-			if err != nil {
-				_ = conn.SetWriteDeadline(time.Unix(1, 0)) // a pong that is not taken holds nobody up
-				if stopped {
-					err = context.Cause(ctx)
-				}
+			if err != nil && stopped {
+				err = context.Cause(ctx)
 			}
 			return err
 		})
