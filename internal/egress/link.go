@@ -38,8 +38,8 @@ type berth struct {
 	backoff   time.Duration // between tries
 
 	group *group
-	index int     // in the shard's links
-	place int     // in the group's
+	index int32   // in the shard's links
+	place int32   // in the group's
 	limit instant // of parting and lingering
 	cause error
 }

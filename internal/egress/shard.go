@@ -207,13 +207,13 @@ func (s *shard) adopt() {
 
 func (s *shard) board(l *Link) {
 	g := l.group
-	l.index = len(s.links)
+	l.index = int32(len(s.links)) //nolint:gosec // bounded by the descriptors
 	s.links = append(s.links, l)
 	if g.cancel == nil {
 		g.cancel = l.viewer.Subscribe(g)
 		s.groups = append(s.groups, g)
 	}
-	l.place = len(g.links)
+	l.place = int32(len(g.links)) //nolint:gosec // the same
 	g.links = append(g.links, l)
 	if s.look(l); l.phase == playing && l.retryAt == 0 {
 		s.serve(l)
@@ -314,7 +314,7 @@ func (g *group) compact() {
 	g.links = slices.DeleteFunc(g.links, func(l *Link) bool { return l == nil })
 	g.left = 0
 	for i, l := range g.links {
-		l.place = i
+		l.place = int32(i) //nolint:gosec // bounded by the descriptors
 	}
 }
 

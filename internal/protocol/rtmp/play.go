@@ -29,7 +29,7 @@ func (s *session) play(ctx context.Context, path, query string) error {
 	if err = s.deadline(0); err != nil {
 		return err
 	}
-	p := &player{server: s.server, id: s.id, flow: s.flow}
+	p := &player{server: s.server, flow: s.flow}
 	p.link = s.env.Egress.Link(s.conn, p)
 	var ahead []byte
 	p.parser, ahead = s.in.Detach()
@@ -83,7 +83,6 @@ func (e *waitedError) Unwrap() error { return e.error }
 type player struct {
 	*server
 	flow
-	id      string
 	link    *egress.Link
 	parser  *chunk.Parser
 	viewing *hub.Viewing
@@ -144,7 +143,8 @@ func (p *player) Farewell(cause error) []byte {
 // Ended implements egress.Session.
 func (p *player) Ended(cause error) {
 	p.viewing.Release(cause)
-	p.logger(p.id).Info("stopped playing", "stream", p.viewing.Request().Key, "cause", cause)
+	req := p.viewing.Request()
+	p.logger(req.Session).Info("stopped playing", "stream", req.Key, "cause", cause)
 }
 
 // Hear implements egress.Session.

@@ -32,6 +32,9 @@ func (r *Reader) Bytes() uint64 { return r.parser.Bytes() + uint64(len(r.rest)) 
 // it is to be given first. The Reader is of no more use.
 func (r *Reader) Detach() (p *Parser, rest []byte) {
 	p, rest = r.parser, r.rest
+	if p.in == nil { // it may live long, and there may be many
+		p.streams = append(make([]stream, 0, len(p.streams)), p.streams...)
+	}
 	*r = Reader{}
 	return p, rest
 }
