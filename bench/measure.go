@@ -115,7 +115,7 @@ func (w *yard) measure(ctx context.Context, t target) (result, error) {
 }
 
 func (w *yard) measureReference(ctx context.Context, t target, r *result) error {
-	args := []string{"--count", strconv.Itoa(t.viewers), "--duration", strconv.Itoa(w.duration)}
+	args := []string{"--count", strconv.Itoa(t.viewers), "--streams", strconv.Itoa(t.streams), "--duration", strconv.Itoa(w.duration)}
 	if t.kind == "ref-packet" {
 		args = append(args, "--flush", "0")
 	}

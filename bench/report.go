@@ -57,9 +57,10 @@ func (p report) in(round int, wanted func(target) bool) (result, bool) {
 	return result{}, false
 }
 
-// times says how often the reference of the same round fits into a result's cost: the round's first that sends picture by picture.
+// times says how often the reference of the same round fits into a result's cost: the round's first that sends one stream picture by
+// picture.
 func (p report) times(r result) float64 {
-	ref, ok := p.in(r.Round, func(t target) bool { return t.kind == "ref" && t.set == "" })
+	ref, ok := p.in(r.Round, func(t target) bool { return t.kind == "ref" && t.set == "" && t.streams == 1 })
 	if !ok || ref.PerGB <= 0 {
 		return math.NaN()
 	}

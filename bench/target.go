@@ -78,8 +78,8 @@ func parseTarget(text string) (target, error) {
 		return bad("a count is missing")
 	}
 	if hasStreams {
-		if t.streams, err = strconv.Atoi(streams); err != nil || t.streams < 1 || !viewed {
-			return bad("STREAMS is a number, and for viewers only")
+		if t.streams, err = strconv.Atoi(streams); err != nil || t.streams < 1 || !viewed && kind != "ref" {
+			return bad("STREAMS is a number, and for viewers and ref only")
 		}
 	}
 	if hasRate {
@@ -174,6 +174,8 @@ func (t target) title() string {
 	switch {
 	case t.kind == "pub":
 		s = fmt.Sprintf("%d of %s Mbit/s, no viewers", t.streams, mbits(t.kbits))
+	case t.kind == "ref" && t.streams > 1:
+		s = fmt.Sprintf("reference in C, %d on each of %d streams", t.viewers/t.streams, t.streams)
 	case t.kind == "ref":
 		s = fmt.Sprintf("reference in C, %d", t.viewers)
 	case t.reference():
@@ -191,13 +193,14 @@ func mbits(kbits int) string { return strconv.FormatFloat(float64(kbits)/1000, '
 
 // publishers is the measurement that says what the publishers of many streams cost by themselves.
 func (t target) publishers() (target, bool) {
+	many := t.streams > 1 && !t.reference() // the reference makes its streams itself
 	t.kind, t.viewers = "pub", 0
-	return t, t.streams > 1
+	return t, many
 }
 
 // beside lists the measurements whose cost a reader wants to compare with this one's.
 func (t target) beside() []target {
-	if t.kind == "pub" || t.reference() {
+	if t.kind == "pub" || t.reference() && t.streams == 1 {
 		return nil // the column "x reference" has it
 	}
 	var out []target

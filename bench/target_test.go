@@ -16,6 +16,7 @@ func TestTarget(t *testing.T) {
 		"pub:500":           {kind: "pub", streams: 500, kbits: kbitsPub},
 		"pub:100@2050":      {kind: "pub", streams: 100, kbits: 2050},
 		"ref:1000":          {kind: "ref", viewers: 1000, streams: 1},
+		"ref:20x100":        {kind: "ref", viewers: 2000, streams: 100},
 		"ref:10+flush=1s":   {kind: "ref", viewers: 10, streams: 1, set: "flush=1s"},
 		"rtmp:1+a.b=c+d=1s": {kind: "rtmp", viewers: 1, streams: 1, kbits: kbitsPlay, set: "a.b=c+d=1s"},
 	} {
@@ -25,7 +26,7 @@ func TestTarget(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "rtmp", "rtmp:", "rtmp:0", "rtmp:-1", "none:1", "rtmp:1x0", "rtmp:1x", "rtmp:1@", "rtmp:1@100", "pub:1x2", "ref:1x2",
+		"", "rtmp", "rtmp:", "rtmp:0", "rtmp:-1", "none:1", "rtmp:1x0", "rtmp:1x", "rtmp:1@", "rtmp:1@100", "pub:1x2", "ref-packet:1x2",
 		"ref:1@2000", "ref:1+a=b", "ref:1+flush=2s", "ref:1+flush=0s", "ref-packet:1+flush=1s", "rtmp:1+a",
 	} {
 		if got, err := parseTarget(text); err == nil {

@@ -1,15 +1,15 @@
 /*
  * reference - what fan-out costs at the least on this machine: a minimal sender in C.
  *
- * It makes up one stream of 2.1 Mbit/s (25 pictures of 8 980 bytes a second, every 50th of 60 000; 43 pieces of audio of
- * 370 bytes) and sends it to N connections: two threads, each with an epoll set and an eventfd, one send() for each
- * connection and flush, out of one contiguous buffer. There is no protocol, no input and no second stream. A child process
- * drains the connections in the same rhythm as referee.c, so that the figures of the two compare.
+ * It makes up a stream of 2.1 Mbit/s (25 pictures of 8 980 bytes a second, every 50th of 60 000; 43 pieces of audio of
+ * 370 bytes), or several that are not in step, and sends it to N connections: two threads, each with an epoll set and an
+ * eventfd, one send() for each connection and flush, out of one contiguous buffer. There is no protocol and no input. A child
+ * process drains the connections in the same rhythm as referee.c, so that the figures of the two compare.
  *
- *   reference [--count N] [--duration S] [--flush MS]
+ *   reference [--count N] [--streams S] [--duration S] [--flush MS]
  *
  * --flush -1 (the default) sends with each picture, audio rides along; 0 sends each packet; else every MS milliseconds, at
- * the most 1000.
+ * the most 1000. The connections are dealt out to the streams, and those of each stream to the threads.
  * The result is one JSON line on standard output. What was sent is never freed: runs are short.
  *
  * Build: gcc -O2 -Wall -Wextra -o reference reference.c -lpthread
@@ -18,6 +18,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -41,7 +42,10 @@ struct segment { /* what is sent at once */
     size_t len;
 };
 
+struct stream;
+
 struct peer {
+    struct stream *stream;
     int fd, blocked;
     unsigned long next; /* segment */
     size_t off;         /* bytes of it that are sent */
@@ -53,8 +57,23 @@ struct worker {
     atomic_ullong bytes, calls, blocked;
 };
 
-static struct segment ring[RING];
-static atomic_ulong head;
+/* One stream. The segment that is being filled is cut out of a chunk, so that each is contiguous. */
+struct stream {
+    struct segment ring[RING], filling;
+    atomic_ulong head;
+    char *chunk;
+    size_t chunk_used;
+    double start; /* of its clock */
+    long pictures, audios;
+    struct group { /* its peers at a worker */
+        struct peer **peers;
+        int npeers;
+        atomic_int due;
+    } groups[THREADS];
+};
+
+static struct stream *streams;
+static int nstreams = 1;
 static struct worker workers[THREADS];
 
 static double now(void)
@@ -118,14 +137,15 @@ static void watch(struct worker *w, struct peer *p, int op)
 /* Sends a peer what it has not had yet. One who is a whole ring behind goes on with the newest. */
 static void pump(struct worker *w, struct peer *p)
 {
-    unsigned long h = atomic_load_explicit(&head, memory_order_acquire);
+    struct stream *st = p->stream;
+    unsigned long h = atomic_load_explicit(&st->head, memory_order_acquire);
     while (p->next < h) {
         if (h - p->next > RING - 8) {
             p->next = h;
             p->off = 0;
             return;
         }
-        struct segment *s = &ring[p->next % RING];
+        struct segment *s = &st->ring[p->next % RING];
         ssize_t n = send(p->fd, s->data + p->off, s->len - p->off, MSG_DONTWAIT | MSG_NOSIGNAL);
         atomic_fetch_add_explicit(&w->calls, 1, memory_order_relaxed);
         if (n < 0) {
@@ -162,49 +182,51 @@ static void *work(void *arg)
                 pump(w, p);
             }
         }
-        for (int i = 0; flushed && i < w->npeers; i++)
-            if (!w->peers[i].blocked)
-                pump(w, &w->peers[i]);
+        for (int s = 0; flushed && s < nstreams; s++) {
+            struct group *g = &streams[s].groups[w - workers];
+            if (!atomic_exchange(&g->due, 0))
+                continue;
+            for (int i = 0; i < g->npeers; i++)
+                if (!g->peers[i]->blocked)
+                    pump(w, g->peers[i]);
+        }
     }
     return NULL;
 }
 
-/* The segment that is being filled. Segments are cut out of chunks, so that each is contiguous. */
-static char *chunk;
-static size_t chunk_used;
-static struct segment filling;
-static unsigned long long made; /* bytes handed to the workers */
+static unsigned long long made; /* bytes handed to the workers, times their peers */
 
-static void fill(size_t len, int value)
+static void fill(struct stream *st, size_t len, int value)
 {
-    if (!chunk || chunk_used + len > CHUNK) { /* flush leaves room for all that a segment can become */
-        chunk = malloc(CHUNK);
-        if (!chunk)
+    if (!st->chunk || st->chunk_used + len > CHUNK) {
+        st->chunk = malloc(CHUNK);
+        if (!st->chunk)
             die("malloc");
-        chunk_used = 0;
+        st->chunk_used = 0;
     }
-    if (!filling.len)
-        filling.data = chunk + chunk_used;
-    memset(chunk + chunk_used, value, len);
-    filling.len += len;
-    chunk_used += len;
+    if (!st->filling.len)
+        st->filling.data = st->chunk + st->chunk_used;
+    memset(st->chunk + st->chunk_used, value, len);
+    st->filling.len += len;
+    st->chunk_used += len;
 }
 
-static void flush(void)
+static void flush(struct stream *st)
 {
-    unsigned long h = atomic_load_explicit(&head, memory_order_relaxed);
+    unsigned long h = atomic_load_explicit(&st->head, memory_order_relaxed);
     unsigned long long one = 1;
-    if (!filling.len)
+    if (!st->filling.len)
         return;
-    ring[h % RING] = filling;
-    atomic_store_explicit(&head, h + 1, memory_order_release);
-    made += filling.len;
-    filling.len = 0;
+    st->ring[h % RING] = st->filling;
+    atomic_store_explicit(&st->head, h + 1, memory_order_release);
     for (int i = 0; i < THREADS; i++)
-        if (write(workers[i].event, &one, sizeof one) < 0)
+        made += st->filling.len * (unsigned long long)st->groups[i].npeers;
+    st->filling.len = 0;
+    for (int i = 0; i < THREADS; i++)
+        if (!atomic_exchange(&st->groups[i].due, 1) && write(workers[i].event, &one, sizeof one) < 0)
             die("eventfd");
-    if (chunk_used + CHUNK / 2 > CHUNK)
-        chunk = NULL;
+    if (st->chunk_used + CHUNK / 2 > CHUNK)
+        st->chunk = NULL;
 }
 
 /* ---------------- the drain ---------------- */
@@ -268,6 +290,12 @@ static void accept_peers(int listener, int n)
     for (int i = 0; i < n; i++) {
         struct worker *w = &workers[i % THREADS];
         struct peer *p = &w->peers[w->npeers++];
+        p->stream = &streams[i / THREADS % nstreams];
+        struct group *g = &p->stream->groups[w - workers];
+        g->peers = realloc(g->peers, (size_t)(g->npeers + 1) * sizeof *g->peers);
+        if (!g->peers)
+            die("realloc");
+        g->peers[g->npeers++] = p;
         p->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (p->fd < 0)
             die("accept");
@@ -279,18 +307,19 @@ static void accept_peers(int listener, int n)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"count", 1, 0, 'n'}, {"duration", 1, 0, 'd'}, {"flush", 1, 0, 'f'}, {0, 0, 0, 0}};
+        {"count", 1, 0, 'n'}, {"duration", 1, 0, 'd'}, {"flush", 1, 0, 'f'}, {"streams", 1, 0, 's'}, {0, 0, 0, 0}};
     int n = 1000;
     double duration = 5, every = -1;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
         case 'n': n = atoi(optarg); break;
         case 'd': duration = atof(optarg); break;
+        case 's': nstreams = atoi(optarg); break;
         case 'f': every = atof(optarg) / 1000; break;
         default: n = 0;
         }
-    if (n < 1 || duration <= 0 || every > 1 || optind < argc) {
-        fputs("usage: reference [--count N] [--duration S] [--flush MS]\n", stderr);
+    if (n < 1 || nstreams < 1 || duration <= 0 || every > 1 || optind < argc) {
+        fputs("usage: reference [--count N] [--streams S] [--duration S] [--flush MS]\n", stderr);
         return 2;
     }
     struct rlimit rl;
@@ -302,6 +331,9 @@ int main(int argc, char **argv)
         return 2;
     }
 
+    streams = calloc((size_t)nstreams, sizeof *streams);
+    if (!streams)
+        die("calloc");
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
@@ -325,14 +357,27 @@ int main(int argc, char **argv)
 
     double start = now(), t0 = 0, user0 = 0, sys0 = 0, user1, sys1, busy0 = 0, lag = 0;
     double next_flush = start + every / 2; /* so that the window's edges, with the default times, lie between flushes */
+    for (int i = 0; i < nstreams; i++)
+        streams[i].start = start + picture_step * (double)(i * 618034L % 1000000) / 1e6; /* the golden ratio spreads them */
     unsigned long long made0 = 0, bytes0 = 0, calls0 = 0;
-    for (long pictures = 0, audios = 0;;) {
-        double tp = start + (double)pictures * picture_step, ta = start + (double)audios * audio_step + 0.0001;
-        int picture = tp < ta;
-        double due = picture ? tp : ta;
+    for (;;) {
+        struct stream *st = NULL;
+        double due = HUGE_VAL;
+        int picture = 0;
+        for (int i = 0; i < nstreams; i++) {
+            struct stream *x = &streams[i];
+            double tp = x->start + (double)x->pictures * picture_step, ta = x->start + (double)x->audios * audio_step + 0.0001;
+            double next = tp < ta ? tp : ta;
+            if (next < due) {
+                due = next;
+                st = x;
+                picture = tp < ta;
+            }
+        }
         for (; every > 0 && next_flush <= due; next_flush += every) {
             wait_until(next_flush);
-            flush();
+            for (int i = 0; i < nstreams; i++)
+                flush(&streams[i]);
         }
         wait_until(due);
         if (t0 > 0 && now() - due > lag)
@@ -347,21 +392,21 @@ int main(int argc, char **argv)
         }
         if (now() >= start + warm_up + duration)
             break;
-        size_t bytes = !picture ? AUDIO_BYTES : pictures % 50 ? PICTURE_BYTES : KEY_BYTES;
-        fill(bytes, (int)pictures);
+        size_t bytes = !picture ? AUDIO_BYTES : st->pictures % 50 ? PICTURE_BYTES : KEY_BYTES;
+        fill(st, bytes, (int)st->pictures);
         if (picture)
-            pictures++;
+            st->pictures++;
         else
-            audios++;
+            st->audios++;
         if (every == 0 || (every < 0 && picture))
-            flush();
+            flush(st);
     }
     double cpu = cpu_seconds(&user1, &sys1) - user0 - sys0, secs = now() - t0, others = machine_busy() - process_seconds(child) - busy0 - cpu;
     double gb = (double)(sum_bytes() - bytes0) / 1e9;
     unsigned long long calls = sum_calls() - calls0;
     printf("{\"players\":%d,\"secs\":%.3f,\"bytes\":%.0f,\"ratio\":%.4f,\"cpu\":%.3f,\"cpu_user\":%.3f,\"cpu_sys\":%.3f,"
            "\"cpu_per_gb\":%.4f,\"us_per_send\":%.2f,\"sends\":%llu,\"late_ms\":%.1f,\"others_cpu\":%.3f}\n",
-           n, secs, gb * 1e9, gb * 1e9 / ((double)(made - made0) * n), cpu, user1 - user0, sys1 - sys0, cpu / gb,
+           n, secs, gb * 1e9, gb * 1e9 / ((double)(made - made0)), cpu, user1 - user0, sys1 - sys0, cpu / gb,
            cpu * 1e6 / (double)calls, calls, lag * 1e3, others);
     fflush(stdout);
     for (int i = 0; i < THREADS; i++)

@@ -65,7 +65,7 @@ const (
 	awayLeast    = time.Second            // between two turns: more says that the process was stopped
 	sweepEvery   = 500 * time.Millisecond // how often peers are listened to
 	gatherShare  = 150 * time.Millisecond // times how busy it is: what a busy shard lets pass at least between two turns
-	gatherMost   = 20 * time.Millisecond  // the same, at most
+	gatherMost   = 30 * time.Millisecond  // the same, at most
 	scanEvery    = 40 * time.Millisecond  // how often a shard looks at all its streams, at least
 	holdGrain    = 2 * time.Millisecond   // sound may be held so much longer, lest a shard looks all the time
 	retryFirst   = 5 * time.Millisecond   // after which a full socket is tried again; doubles each time
