@@ -14,6 +14,7 @@ type Options struct {
 	MaxLag    time.Duration // a reader further behind than this jumps, if a newer key unit exists; default 1.5 s
 	MaxSkips  int           // jumps within a minute after which a reader is ended; default 30
 	ShareIdle time.Duration // how long a share outlives its last viewer; default 10 s
+	Stamps    StampMode     // default Relative
 }
 
 func (o Options) withDefaults() Options {
@@ -30,6 +31,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxSkips == 0 {
 		o.MaxSkips = 30
+	}
+	if o.Stamps == "" {
+		o.Stamps = Relative
 	}
 	set(&o.Age, time.Minute)
 	set(&o.Keep, 1500*time.Millisecond)

@@ -17,6 +17,10 @@ type Muxer interface {
 	Head(dst []byte, tracks []*av.Track) []byte
 	// Config appends what a decoder needs before the first unit of tracks. prev are the tracks that the viewer has had
 	// the configuration of, nil for a newcomer; at is the time of the unit that follows.
+	//
+	// This is also the mark of a splice. When another publisher goes on with the stream, Config is called before its first unit, with
+	// a prev that is not empty and of which no track is among tracks, even where a track's parameters are the same: what
+	// follows does not continue what was before, though the time does. A format that marks discontinuities does so here.
 	Config(dst []byte, tracks, prev []*av.Track, at time.Duration) []byte
 	// Unit appends a unit, or nothing if the format does not carry its track.
 	Unit(dst []byte, tracks []*av.Track, u *av.AccessUnit) []byte

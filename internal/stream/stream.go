@@ -23,6 +23,7 @@ const (
 // takes over. All methods are safe for concurrent use and none waits, except WaitReady.
 type Stream struct {
 	opt   Options
+	made  time.Time // its moments are told from here, by the monotonic clock
 	units *ring[*av.AccessUnit]
 
 	epoch atomic.Uint64 // of the publisher that owns the stream
@@ -40,6 +41,9 @@ type Stream struct {
 	ready  chan struct{}
 	stats  atomic.Pointer[map[int]*trackStats] // by track ID; replaced, never changed
 	total  meter
+
+	splices atomic.Uint64 // how often another publisher has gone on
+	since   atomic.Int64  // media time from which on all units are the present publisher's; set before its tracks are
 }
 
 type declaration struct{ known, video, audio bool }
@@ -47,7 +51,10 @@ type declaration struct{ known, video, audio bool }
 // New returns a stream without a publisher.
 func New(o Options) *Stream {
 	o = o.withDefaults()
-	s := &Stream{opt: o, units: newRing[*av.AccessUnit](o), shares: map[any]*Share{}, ready: make(chan struct{})}
+	s := &Stream{
+		opt: o, made: time.Now(), time: timeline{mode: o.Stamps}, units: newRing[*av.AccessUnit](o),
+		shares: map[any]*Share{}, ready: make(chan struct{}),
+	}
 	s.active.Store(&[]*Share{})
 	s.tracks.Store(&[]*av.Track{})
 	s.stats.Store(&map[int]*trackStats{})
@@ -138,27 +145,30 @@ func (s *Stream) NewReader() *Reader {
 
 func byID(t *av.Track, id int) int { return t.ID - id }
 
-// setTrack notes a unit's track, in place of the one with the same ID. Under mu.
-func (s *Stream) setTrack(p *Publisher, t *av.Track, now time.Time) error {
+// setTrack notes a unit's track, in place of the one with the same ID, and returns the one that the unit is to have. Under mu.
+func (s *Stream) setTrack(p *Publisher, t *av.Track, now time.Time) (*av.Track, error) {
 	old := *s.tracks.Load()
 	i, found := slices.BinarySearchFunc(old, t.ID, byID)
 	if found && old[i] == t {
-		return nil
+		return t, nil
+	}
+	if t = p.ownTrack(t); found && old[i] == t {
+		return t, nil
 	}
 	tracks := slices.Clone(old)
 	switch {
 	case found:
 		if err := p.change(now); err != nil {
-			return err
+			return nil, err
 		}
 		tracks[i] = t
 	case len(old) == av.MaxTracks:
-		return fmt.Errorf("stream: more than %d tracks", av.MaxTracks)
+		return nil, fmt.Errorf("stream: more than %d tracks", av.MaxTracks)
 	default:
 		tracks = slices.Insert(tracks, i, t)
 	}
 	s.tracks.Store(&tracks)
-	return nil
+	return t, nil
 }
 
 // has says whether a track of the kind is known.

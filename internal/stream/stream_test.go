@@ -109,16 +109,22 @@ func TestSpliceOfPublishers(t *testing.T) {
 
 	p2 := s.Publish()
 	e2 := sim.New(sim.Options{Video: av.H265, Audio: av.Opus, Origin: 1, Start: time.Hour})
-	e2.Next() // the key is lost: pictures up to the next are dropped
-	write(t, p2, e2.Take(100)...)
+	e2.Next() // the key is lost: all up to the next is dropped
+	write(t, p2, e2.Take(126)...)
 	c.PerTrack, pl.check.PerTrack = true, true
 	units := drain(t, r, &c)
 	pl.drain(v)
-	if p2.Skipped() != 24 {
-		t.Errorf("%d pictures skipped", p2.Skipped())
+	if p2.Skipped() != 74 { // 24 pictures, and as much sound as belongs to them
+		t.Errorf("%d units skipped", p2.Skipped())
 	}
-	if len(units) != 76 || len(pl.units) != 51+76 || pl.heads != 1 {
+	if len(units) != 52 || len(pl.units) != 51+52 || pl.heads != 1 {
 		t.Errorf("%d units, %d at the viewer", len(units), len(pl.units))
+	}
+	if u := units[0]; u.Track.Kind() != av.Video || !u.Key {
+		t.Errorf("the first unit after the splice is %v, key %v", u.Track, u.Key)
+	}
+	if n := s.Stats().Splices; n != 1 {
+		t.Errorf("%d splices", n)
 	}
 	if gap := units[0].DTS - s.items()[50].dts; gap != defaultStep {
 		t.Errorf("the splice is %v long", gap)

@@ -183,10 +183,15 @@ func (sh *Share) open(it *item[packet], tracks, sent []*av.Track) []byte {
 
 // outlook returns the tracks of an item, and those that have joined the stream since and are of a kind that was not there: a
 // newcomer is told at once of all kinds that it will meet, because players decide by the head which decoders they need.
-// Another track of a kind may be the one that a format carries from there on, but is not yet at this item.
+// Another track of a kind may be the one that a format carries from there on, but is not yet at this item. Those of another publisher
+// come with the splice.
 func (v *Viewer) outlook(it *item[packet]) []*av.Track {
-	tracks := it.tracks
-	for _, t := range v.share.stream.Tracks() {
+	s, tracks := v.share.stream, it.tracks
+	present := s.Tracks()
+	if it.dts < time.Duration(s.since.Load()) {
+		return tracks
+	}
+	for _, t := range present {
 		i, known := slices.BinarySearchFunc(tracks, t.ID, byID)
 		if !known && !hasKind(it.tracks, t.Kind()) {
 			tracks = slices.Insert(slices.Clone(tracks), i, t)
