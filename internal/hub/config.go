@@ -9,19 +9,16 @@ import (
 	"github.com/vigil-media/vigil/internal/stream"
 )
 
-// Policy says what happens when a second publisher comes for a key that is taken.
-type Policy string
-
-// The policies.
-const (
-	Reject   Policy = "reject"   // the owner stays
-	Takeover Policy = "takeover" // the newcomer wins; viewers stay attached
-)
-
 // PublishConfig is the section "publish".
 type PublishConfig struct {
-	OnConflict Policy        `yaml:"on_conflict" doc:"a second publisher of a key: reject it, or let it takeover"`
-	MaxSilence time.Duration `yaml:"max_silence" doc:"a publisher that completes no media unit for so long is ended"`
+	OnConflict       Policy            `yaml:"on_conflict" doc:"when a name has a publisher already, for the newcomer: challenge (it wins unless the owner sends media), takeover (it wins), reject (it is refused), standby (it steps in when the owner stalls)"`
+	Conflicts        map[string]Policy `yaml:"conflicts" doc:"the same for names app/name that a pattern fits, in which * is any text; the longest pattern wins"`
+	ChallengeTimeout time.Duration     `yaml:"challenge_timeout" doc:"an owner that is challenged and completes no media unit for so long loses its name (500ms to 1m)"`
+	ResumeWindow     time.Duration     `yaml:"resume_window" doc:"how long viewers stay when a publisher is lost, for one that resumes; 0s: not at all"`
+	MaxSilence       time.Duration     `yaml:"max_silence" doc:"a publisher that completes no media unit for so long is ended"`
+	ModifyStamp      stream.StampMode  `yaml:"modify_stamp" doc:"time of media: relative (the encoder's steps, jumps mended), absolute (the encoder's clock, jumps mended), receive (when it came)"`
+	IdleDelay        time.Duration     `yaml:"idle_delay" doc:"a stream without viewers for so long is reported, and closed with close_idle"`
+	CloseIdle        bool              `yaml:"close_idle" doc:"close a stream that nobody watches"`
 }
 
 // PlayConfig is the section "play".
@@ -31,12 +28,26 @@ type PlayConfig struct {
 
 // LimitsConfig is the section "limits".
 type LimitsConfig struct {
-	Publishers int           `yaml:"publishers" doc:"publishers at the same time"`
-	Viewers    int           `yaml:"viewers" doc:"viewers at the same time, those that wait for a stream included"`
-	RingUnits  int           `yaml:"ring_units" doc:"media units that a stream keeps (2 to 65536)"`
-	RingBytes  conf.Size     `yaml:"ring_bytes" doc:"bytes that a stream keeps"`
-	RingAge    time.Duration `yaml:"ring_age" doc:"media time that a stream keeps"`
-	MaxSkips   int           `yaml:"max_skips" doc:"a viewer that had to skip more often within a minute is ended"`
+	Publishers           int `yaml:"publishers" doc:"publishers at the same time"`
+	PublishersPerApp     int `yaml:"publishers_per_app" doc:"the same, of one application; 0: no limit"`
+	PublishersPerAddress int `yaml:"publishers_per_address" doc:"the same, from one address; 0: no limit"`
+	Viewers              int `yaml:"viewers" doc:"viewers at the same time, those that wait for a stream included"`
+	ViewersPerStream     int `yaml:"viewers_per_stream" doc:"the same, of one stream; 0: no limit"`
+	ViewersPerApp        int `yaml:"viewers_per_app" doc:"the same, of one application; 0: no limit"`
+	ViewersPerAddress    int `yaml:"viewers_per_address" doc:"the same, from one address; 0: no limit"`
+	Bandwidth            int `yaml:"bandwidth" doc:"Mbit/s that viewers may ask for in all: more are refused; 0: no limit"`
+	BandwidthPerApp      int `yaml:"bandwidth_per_app" doc:"the same, of one application; 0: no limit"`
+
+	Connections           int `yaml:"connections" doc:"connections at the same time, on all listeners together"`
+	ConnectionsPerAddress int `yaml:"connections_per_address" doc:"the same, from one address; 0: no limit"`
+	Handshakes            int `yaml:"handshakes" doc:"new connections a second, on all listeners together; 0: no limit"`
+	HandshakesPerAddress  int `yaml:"handshakes_per_address" doc:"the same, from one address; 0: no limit"`
+
+	Memory    conf.Size     `yaml:"memory" doc:"memory that the server may use: near it, it refuses newcomers, and at last ends with a heap profile; 0: most of what the machine or the container has"`
+	RingUnits int           `yaml:"ring_units" doc:"media units that a stream keeps (2 to 65536)"`
+	RingBytes conf.Size     `yaml:"ring_bytes" doc:"bytes that a stream keeps"`
+	RingAge   time.Duration `yaml:"ring_age" doc:"media time that a stream keeps"`
+	MaxSkips  int           `yaml:"max_skips" doc:"a viewer that had to skip more often within a minute is ended"`
 }
 
 // Config is what the hub is set up with.
@@ -49,10 +60,13 @@ type Config struct {
 // DefaultConfig returns the settings that hold when nothing is configured.
 func DefaultConfig() Config {
 	return Config{
-		Publish: PublishConfig{OnConflict: Reject, MaxSilence: 5 * time.Second},
-		Play:    PlayConfig{Wait: 5 * time.Second},
+		Publish: PublishConfig{
+			OnConflict: Challenge, ChallengeTimeout: 2 * time.Second, ResumeWindow: 15 * time.Second, MaxSilence: 5 * time.Second,
+			ModifyStamp: stream.Relative, IdleDelay: 20 * time.Second,
+		},
+		Play: PlayConfig{Wait: 5 * time.Second},
 		Limits: LimitsConfig{
-			Publishers: 10_000, Viewers: 100_000,
+			Publishers: 10_000, Viewers: 100_000, Connections: 100_000,
 			RingUnits: 8192, RingBytes: 16 << 20, RingAge: time.Minute, MaxSkips: 30,
 		},
 	}
@@ -60,13 +74,29 @@ func DefaultConfig() Config {
 
 // Validate refuses settings that cannot work.
 func (c *PublishConfig) Validate() error {
-	if c.OnConflict != Reject && c.OnConflict != Takeover {
-		return fmt.Errorf("on_conflict: %q is not one of reject, takeover", c.OnConflict)
+	if err := c.OnConflict.validate(); err != nil {
+		return fmt.Errorf("on_conflict: %w", err)
 	}
-	if c.MaxSilence < time.Second || c.MaxSilence > time.Hour {
-		return fmt.Errorf("max_silence: %v is not between 1s and 1h", c.MaxSilence)
+	for pattern, p := range c.Conflicts {
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("conflicts: %s: %w", pattern, err)
+		}
 	}
-	return nil
+	for _, d := range []struct {
+		key         string
+		value       time.Duration
+		least, most time.Duration
+	}{
+		{"challenge_timeout", c.ChallengeTimeout, 500 * time.Millisecond, time.Minute},
+		{"resume_window", c.ResumeWindow, 0, 10 * time.Minute},
+		{"max_silence", c.MaxSilence, time.Second, time.Hour},
+		{"idle_delay", c.IdleDelay, time.Second, 24 * time.Hour},
+	} {
+		if d.value < d.least || d.value > d.most {
+			return fmt.Errorf("%s: %v is not between %v and %v", d.key, d.value, d.least, d.most)
+		}
+	}
+	return c.ModifyStamp.Validate()
 }
 
 // Validate refuses settings that cannot work.
@@ -80,8 +110,13 @@ func (c *PlayConfig) Validate() error {
 // Validate refuses settings that cannot work.
 func (c *LimitsConfig) Validate() error {
 	switch {
-	case c.Publishers < 1 || c.Viewers < 1:
-		return errors.New("publishers, viewers: at least 1")
+	case c.Publishers < 1 || c.Viewers < 1 || c.Connections < 1:
+		return errors.New("publishers, viewers, connections: at least 1")
+	case min(c.PublishersPerApp, c.PublishersPerAddress, c.ViewersPerStream, c.ViewersPerApp, c.ViewersPerAddress, c.Bandwidth,
+		c.BandwidthPerApp, c.ConnectionsPerAddress, c.Handshakes, c.HandshakesPerAddress) < 0:
+		return errors.New("a limit is not negative")
+	case c.Memory != 0 && c.Memory < 64<<20:
+		return fmt.Errorf("memory: %v is less than 64MiB", c.Memory)
 	case c.RingUnits < 2 || c.RingUnits > 1<<16:
 		return fmt.Errorf("ring_units: %d is not between 2 and 65536", c.RingUnits)
 	case c.RingBytes < 64<<10:
@@ -94,8 +129,9 @@ func (c *LimitsConfig) Validate() error {
 	return nil
 }
 
-func (c *LimitsConfig) streamOptions() stream.Options {
+func (c *Config) streamOptions() stream.Options {
+	l := &c.Limits
 	return stream.Options{
-		Units: c.RingUnits, Bytes: int64(c.RingBytes), Age: c.RingAge, MaxSkips: c.MaxSkips,
+		Units: l.RingUnits, Bytes: int64(l.RingBytes), Age: l.RingAge, MaxSkips: l.MaxSkips, Stamps: c.Publish.ModifyStamp,
 	}
 }

@@ -18,6 +18,10 @@ var (
 	ErrReplaced    = errors.New("replaced by a newer publisher")
 	ErrSilent      = errors.New("no media for too long")
 	ErrUnpublished = errors.New("the publisher has gone")
+	ErrUnwatched   = errors.New("nobody watches")
+	ErrKicked      = errors.New("ended by the operator")
+	ErrAuthorizer  = errors.New("authorisation failed")
+	ErrOverload    = errors.New("the server is short of memory")
 )
 
 // Reason is a short stable word for an error: for metrics labels and the API. An error that has a method Reason() string
@@ -41,8 +45,12 @@ func Reason(err error) string {
 		{ErrLimit, "limit"},
 		{ErrClosing, "closing"},
 		{ErrReplaced, "replaced"},
-		{stream.ErrFenced, "replaced"},
+		{stream.ErrFenced, "fenced"},
 		{ErrSilent, "silent"},
+		{ErrAuthorizer, "authorizer"},
+		{ErrUnwatched, "unwatched"},
+		{ErrKicked, "kicked"},
+		{ErrOverload, "overload"},
 		{ErrUnpublished, "unpublished"},
 		{ErrBadName, "bad-name"},
 		{stream.ErrTooSlow, "too-slow"},

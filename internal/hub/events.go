@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/task"
 )
 
@@ -19,12 +20,26 @@ const (
 	Stopped     EventKind = "stopped"
 )
 
+// More events, which stand by themselves.
+const (
+	Lapsed    EventKind = "lapsed"    // a publisher was lost, and its viewers wait for another
+	Resumed   EventKind = "resumed"   // another has come
+	Wanted    EventKind = "wanted"    // a viewer begins to wait for a stream that nobody publishes
+	Unwatched EventKind = "unwatched" // a publisher's stream has had no viewer for the idle delay; once for each time
+	Duel      EventKind = "duel"      // two publishers take a key from each other; the owner is held
+	Ghost     EventKind = "ghost"     // a publisher is refused because of an owner that makes no progress; of a key, once a second
+	Mute      EventKind = "mute"      // a track has stopped while others of its stream go on; once for each time
+)
+
 // Event tells observers of a change. It is a copy.
 type Event struct {
 	Kind    EventKind
 	Session SessionInfo
-	Epoch   uint64 // of the lease, for Published and Unpublished
-	Cause   error  // of Unpublished and Stopped
+	Epoch   uint64      // of the lease of the session, or, for Duel and Ghost, of its rival
+	Cause   error       // of Unpublished and Stopped
+	Rival   SessionInfo // the owner, for Duel and Ghost
+	Track   *av.Track   // for Mute
+	Viewers int         // that wait, for Lapsed and Resumed
 }
 
 // Observer is told of events, in order, by one goroutine of the hub. It must return soon: events that come while eventsMax

@@ -2,12 +2,12 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/vigil-media/vigil/internal/stream"
 	"github.com/vigil-media/vigil/internal/task"
 )
 
@@ -16,13 +16,18 @@ type Hub struct {
 	cfg    Config
 	auth   Authorizer
 	events *eventQueue
-	now    atomic.Int64              // the hub's clock: nanoseconds, in steps of tick; stands still while the process is paused
-	beat   atomic.Pointer[time.Time] // when Run last judged, or the hub was made
+
+	attempts attempts
+	figures  figures
+	pressure atomic.Int32              // a Pressure
+	now      atomic.Int64              // the hub's clock: nanoseconds, in steps of tick; stands still while the process is paused
+	beat     atomic.Pointer[time.Time] // when Run last judged, or the hub was made
 
 	mu       sync.Mutex // guards what follows
 	paths    map[Key]*path
 	sessions map[*session]struct{}
-	counts   map[Action]int
+	counts   map[tally]int
+	load     load
 	ended    Totals // of sessions that have ended
 	epoch    uint64
 	closing  bool
@@ -32,28 +37,17 @@ type Hub struct {
 	snapshot   atomic.Pointer[Snapshot]
 }
 
-// path is what the hub knows of one key: its stream while somebody publishes, and who waits for it.
-type path struct {
-	stream    *stream.Stream
-	lease     *Lease // nil: nobody publishes
-	published chan struct{}
-	waiting   int
-}
-
 // New returns a hub. auth may be nil: everything is allowed. Observers are told of events by Run.
 func New(cfg Config, auth Authorizer, observers ...Observer) *Hub {
 	h := &Hub{
 		cfg: cfg, auth: auth, events: newEventQueue(observers),
-		paths: map[Key]*path{}, sessions: map[*session]struct{}{}, counts: map[Action]int{},
+		paths: map[Key]*path{}, sessions: map[*session]struct{}{}, counts: map[tally]int{},
 		closed: make(chan struct{}),
 	}
 	now := time.Now()
 	h.beat.Store(&now)
 	return h
 }
-
-// tick is how often leases are judged, and the grain of the hub's clock.
-const tick = 250 * time.Millisecond
 
 // Run judges the leases and delivers events until ctx ends; then it delivers what still waits. Observers do not hold up
 // the judging, and one that panics loses that event only. Stop what uses the hub first.
@@ -64,47 +58,32 @@ func (h *Hub) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (h *Hub) judgeLeases(ctx context.Context) error {
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-t.C:
-			// A pause of the process itself is granted to all: the hub's clock does not see it.
-			h.now.Add(int64(min(now.Sub(last), tick*3/2)))
-			last = now
-			h.judge()
-			h.beat.Store(&now)
-		}
-	}
-}
-
-// Stalled is how long it is since Run last judged the leases: well under a second while the hub lives.
-func (h *Hub) Stalled() time.Duration {
-	return time.Since(*h.beat.Load())
-}
-
-// judge ends the publishers that have written nothing for MaxSilence.
-func (h *Hub) judge() {
-	now, most := h.now.Load(), int64(h.cfg.Publish.MaxSilence)
-	h.lose(fmt.Errorf("%w: nothing for %v", ErrSilent, h.cfg.Publish.MaxSilence), func(l *Lease) bool {
-		return now-l.progress.Load() > most
-	})
-}
-
 // Close refuses newcomers from now on, those that wait for a publisher too, and ends all publishers with ErrClosing;
 // viewers run to the end of the rings.
 func (h *Hub) Close() {
-	h.mu.Lock()
-	if !h.closing {
-		h.closing = true
-		close(h.closed)
+	h.change(func(then *aftermath) {
+		if !h.closing {
+			h.closing = true
+			then.add(func() { close(h.closed) })
+		}
+		for _, p := range h.paths {
+			p.close(ErrClosing, then)
+		}
+	})
+}
+
+// close ends all that publishes the key, or wants to.
+func (p *path) close(cause error, then *aftermath) {
+	p.refuseRivals(cause, then)
+	if p.standby != nil {
+		p.standby.free(cause, true, then)
 	}
-	h.mu.Unlock()
-	h.lose(ErrClosing, func(*Lease) bool { return true })
+	switch {
+	case p.lease != nil:
+		p.vacate(cause, true, then)
+	case p.live != nil:
+		p.finish(cause, then)
+	}
 }
 
 // Closing says whether Close has been called.
@@ -118,35 +97,34 @@ func (h *Hub) Closing() bool {
 func (h *Hub) Sessions() (publishers, viewers int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.counts[ActionPublish], h.counts[ActionPlay]
+	return h.counts[tally{action: ActionPublish}], h.counts[tally{action: ActionPlay}]
 }
 
 // authorize asks the authorizer, without the lock.
-func (h *Hub) authorize(ctx context.Context, a Action, q Request) error {
+func (h *Hub) authorize(ctx context.Context, a Action, q Request) (Permit, error) {
 	if h.auth == nil {
-		return nil
+		return Permit{}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, authTimeout)
+	ctx, cancel := context.WithTimeout(ctx, h.Limit(Authorisation).Age)
 	defer cancel()
-	return h.auth.Authorize(ctx, a, q)
+	p, err := h.auth.Authorize(ctx, a, q)
+	if err == nil {
+		err = p.validate()
+	}
+	if err != nil && !errors.Is(err, ErrDenied) {
+		return Permit{}, fmt.Errorf("%w: %w", ErrAuthorizer, err)
+	}
+	return p, err
 }
 
-// authTimeout bounds the authorizer.
-const authTimeout = 5 * time.Second
-
-// enter adds a session, or refuses it. Under mu.
-func (h *Hub) enter(s *session) error {
-	limit := h.cfg.Limits.Viewers
-	if s.action == ActionPublish {
-		limit = h.cfg.Limits.Publishers
+// enter adds a session, or refuses it. It may be meant to replace another, or nil. Under mu.
+func (h *Hub) enter(s, instead *session) error {
+	if err := h.room(s, instead); err != nil {
+		return err
 	}
-	switch {
-	case h.closing:
-		return ErrClosing
-	case h.counts[s.action] >= limit:
-		return fmt.Errorf("%w: %d sessions that %s", ErrLimit, limit, s.action)
+	for _, t := range tallies(s) {
+		h.counts[t]++
 	}
-	h.counts[s.action]++
 	h.sessions[s] = struct{}{}
 	h.generation.Add(1)
 	return nil
@@ -158,25 +136,12 @@ func (h *Hub) leave(s *session) bool {
 		return false
 	}
 	delete(h.sessions, s)
-	h.counts[s.action]--
+	for _, t := range tallies(s) {
+		if h.counts[t]--; h.counts[t] == 0 {
+			delete(h.counts, t)
+		}
+	}
 	h.ended.add(s)
 	h.generation.Add(1)
 	return true
-}
-
-// path returns the record of a key, made on first use. Under mu.
-func (h *Hub) path(k Key) *path {
-	p := h.paths[k]
-	if p == nil {
-		p = &path{published: make(chan struct{})}
-		h.paths[k] = p
-	}
-	return p
-}
-
-// forget drops the record of a key that nobody publishes or waits for. Under mu.
-func (h *Hub) forget(k Key) {
-	if p := h.paths[k]; p != nil && p.lease == nil && p.waiting == 0 {
-		delete(h.paths, k)
-	}
 }

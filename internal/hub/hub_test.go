@@ -34,7 +34,7 @@ func TestPublishAndPlay(t *testing.T) {
 	if p, w := h.Sessions(); p != 1 || w != 1 {
 		t.Errorf("%d publishers, %d viewers", p, w)
 	}
-	l.Release(io.EOF)
+	l.Finish(io.EOF)
 	l.Release(errors.New("later"))
 	if err := l.Write(e.Next()); !errors.Is(err, io.EOF) {
 		t.Errorf("write: %v", err)
@@ -60,7 +60,7 @@ func TestPublishAndPlay(t *testing.T) {
 }
 
 func TestRejectSecondPublisher(t *testing.T) {
-	h := New(DefaultConfig(), nil)
+	h := New(config(reject), nil)
 	l := publish(t, h, "a", encoder(0))
 	if _, err := h.Publish(ctx, request("a")); !errors.Is(err, ErrBusy) {
 		t.Errorf("%v, want ErrBusy", err)
@@ -123,11 +123,11 @@ func TestTakeover(t *testing.T) {
 
 func TestDenied(t *testing.T) {
 	refuse := errors.New("wrong password")
-	h := New(DefaultConfig(), authorizer(func(_ context.Context, a Action, q Request) error {
+	h := New(DefaultConfig(), authorizer(func(_ context.Context, a Action, q Request) (Permit, error) {
 		if q.Query == "" {
-			return fmt.Errorf("%w: %w", ErrDenied, refuse)
+			return Permit{}, fmt.Errorf("%w: %w", ErrDenied, refuse)
 		}
-		return nil
+		return Permit{}, nil
 	}))
 	if _, err := h.Publish(ctx, request("a")); !errors.Is(err, ErrDenied) || !errors.Is(err, refuse) {
 		t.Errorf("publish: %v", err)
@@ -145,18 +145,20 @@ func TestDenied(t *testing.T) {
 	l.Release(nil)
 }
 
-type authorizer func(ctx context.Context, a Action, q Request) error
+type authorizer func(ctx context.Context, a Action, q Request) (Permit, error)
 
-func (f authorizer) Authorize(ctx context.Context, a Action, q Request) error { return f(ctx, a, q) }
+func (f authorizer) Authorize(ctx context.Context, a Action, q Request) (Permit, error) {
+	return f(ctx, a, q)
+}
 
 func TestAuthorizerHasDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(DefaultConfig(), authorizer(func(ctx context.Context, _ Action, _ Request) error {
+		h := New(DefaultConfig(), authorizer(func(ctx context.Context, _ Action, _ Request) (Permit, error) {
 			<-ctx.Done()
-			return ctx.Err()
+			return Permit{}, ctx.Err()
 		}))
 		begin := time.Now()
-		if _, err := h.Publish(t.Context(), request("a")); err == nil || time.Since(begin) != authTimeout {
+		if _, err := h.Publish(t.Context(), request("a")); err == nil || time.Since(begin) != h.Limit(Authorisation).Age {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
@@ -209,7 +211,7 @@ func TestPlayWaitsForPublisher(t *testing.T) {
 		// Arrives, but never sends anything.
 		l = publish(t, h, "a", nil)
 		begin = time.Now()
-		if err := <-play(t.Context()); !errors.Is(err, ErrNoTracks) || time.Since(begin) != readyWait {
+		if err := <-play(t.Context()); !errors.Is(err, ErrNoTracks) || time.Since(begin) != h.Limit(Ready).Age {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		l.Release(nil)
@@ -290,7 +292,7 @@ func TestMissingKeysDoNotLeak(t *testing.T) {
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := &journal{}
-		h := New(DefaultConfig(), nil, j)
+		h := New(config(func(c *Config) { c.Publish.ResumeWindow = 0 }), nil, j)
 		stop := run(h)
 		defer stop()
 		e := encoder(0)
@@ -335,7 +337,6 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// A pause of the process itself is nobody's silence.
 // Video that no viewer can begin with is no progress: neither is it counted, nor does it keep the key.
 func TestSilenceOfPublisherWithoutKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -366,11 +367,12 @@ func TestSilenceOfPublisherWithoutKeys(t *testing.T) {
 	})
 }
 
+// A pause of the process itself is nobody's silence.
 func TestSilenceGrantsPause(t *testing.T) {
 	h := New(DefaultConfig(), nil)
 	l := publish(t, h, "a", encoder(0))
 	for range 10 { // each tick comes 10 s late
-		h.now.Add(int64(min(10*time.Second, tick*3/2)))
+		h.pass(10 * time.Second)
 		h.judge()
 	}
 	if l.Context().Err() != nil {
@@ -527,6 +529,32 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
+// Totals never fall: what a session has moved stays in them when it has gone.
+func TestTotals(t *testing.T) {
+	scene(t, nil, nil, func(t *testing.T, h *Hub, _ *journal) {
+		e := encoder(0)
+		l := publish(t, h, "a", e)
+		v := play(t, h, "a")
+		w, err := v.Watch("x", func() stream.Muxer { return null{} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, l, e, 5)
+		var b stream.Batch
+		if err := w.Peek(&b, 10_000); err != nil {
+			t.Fatal(err)
+		}
+		w.Advance(&b, len(b.Bytes))
+		time.Sleep(snapshotAge)
+		before := h.Snapshot().Totals
+		v.Release(nil)
+		l.Release(nil)
+		if after := h.Snapshot().Totals; after != before || before.Received == 0 || before.Sent == 0 {
+			t.Errorf("%+v becomes %+v", before, after)
+		}
+	})
+}
+
 type null struct{}
 
 func (null) Head(dst []byte, _ []*av.Track) []byte                       { return dst }
@@ -615,6 +643,13 @@ func TestConfigValidates(t *testing.T) {
 	}
 	for i, change := range []func(c *Config){
 		func(c *Config) { c.Publish.OnConflict = "fight" },
+		func(c *Config) { c.Publish.Conflicts = map[string]Policy{"a": "fight"} },
+		func(c *Config) { c.Publish.ChallengeTimeout = 0 },
+		func(c *Config) { c.Publish.ResumeWindow = time.Hour },
+		func(c *Config) { c.Publish.ModifyStamp = "guess" },
+		func(c *Config) { c.Publish.IdleDelay = 0 },
+		func(c *Config) { c.Limits.ViewersPerApp = -1 },
+		func(c *Config) { c.Limits.Memory = 1 },
 		func(c *Config) { c.Publish.MaxSilence = 0 },
 		func(c *Config) { c.Publish.MaxSilence = 2 * time.Hour },
 		func(c *Config) { c.Play.Wait = -1 },

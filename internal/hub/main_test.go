@@ -2,9 +2,14 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -38,6 +43,8 @@ func config(change func(c *Config)) Config {
 	}
 	return c
 }
+
+func reject(c *Config) { c.Publish.OnConflict = Reject }
 
 func takeover(c *Config) { c.Publish.OnConflict = Takeover }
 
@@ -105,7 +112,7 @@ func empty(t testing.TB, h *Hub) {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.paths) != 0 || len(h.sessions) != 0 || h.counts[ActionPublish] != 0 || h.counts[ActionPlay] != 0 {
+	if len(h.paths) != 0 || len(h.sessions) != 0 || len(h.counts) != 0 {
 		t.Errorf("the hub still has %d paths, %d sessions, counts %v", len(h.paths), len(h.sessions), h.counts)
 	}
 }
@@ -162,6 +169,7 @@ func (j *journal) check(t testing.TB) {
 				t.Fatalf("event %d: session %s stops and never played", i, e.Session.ID)
 			}
 			delete(played, e.Session.ID)
+		case Lapsed, Resumed, Wanted, Unwatched, Duel, Ghost, Mute: // stand by themselves
 		}
 	}
 	for k, s := range keys {
@@ -172,4 +180,123 @@ func (j *journal) check(t testing.TB) {
 	for id := range played {
 		t.Errorf("session %s still plays at the end", id)
 	}
+}
+
+// scene runs f with a hub in fake time. In the end the hub has forgotten everything, and had to clean up nothing.
+func scene(t *testing.T, change func(c *Config), auth Authorizer, f func(t *testing.T, h *Hub, j *journal)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		h := New(config(change), auth, j)
+		stop := run(h)
+		late := time.AfterFunc(time.Hour, func() { // wakes all who wait for what does not come
+			t.Error("it takes more than an hour")
+			h.Close()
+		})
+		defer func() { late.Stop(); h.Close(); stop() }() // if f gives up, so that nobody waits for ever
+		synctest.Wait()
+		f(t, h, j)
+		h.Close()
+		synctest.Wait()
+		stop()
+		empty(t, h)
+		j.check(t)
+		if n := h.figures.read().Orphans; n != 0 {
+			t.Errorf("%d orphans", n)
+		}
+	})
+}
+
+// requestFrom is a request from an address of its own.
+func requestFrom(name string, addr int) Request {
+	q := request(name)
+	q.Remote = address(addr)
+	return q
+}
+
+func address(n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(n >> 8), byte(n)}), 1935)
+}
+
+// attempted is how an attempt to publish went.
+type attempted struct {
+	*Lease
+	err  error
+	took time.Duration
+}
+
+// try publishes on a goroutine of its own.
+func try(ctx context.Context, h *Hub, q Request) <-chan attempted {
+	done := make(chan attempted, 1)
+	begin := time.Now()
+	go func() {
+		l, err := h.Publish(ctx, q)
+		if err == nil {
+			l.Declare(true, false)
+		}
+		done <- attempted{l, err, time.Since(begin)}
+	}()
+	return done
+}
+
+// take publishes and wants to be let in.
+func take(t testing.TB, h *Hub, q Request) *Lease {
+	t.Helper()
+	l, err := h.Publish(ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Declare(true, false)
+	return l
+}
+
+func play(t testing.TB, h *Hub, name string) *Viewing {
+	t.Helper()
+	v, err := h.Play(ctx, ctx, request(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// feed writes 25 units a second, the first at once, until stop is called or a write fails. stop returns why the lease
+// was lost, or nil.
+func feed(l *Lease, e *sim.Encoder) (stop func() error) {
+	quit, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(40 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if err := l.Write(e.Next()); err != nil {
+				done <- err
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-quit:
+				done <- context.Cause(l.Context())
+				return
+			}
+		}
+	}()
+	return func() error { close(quit); return <-done }
+}
+
+// wants checks the kind of an error; nil: there is none.
+func wants(t testing.TB, what string, err, kind error) {
+	t.Helper()
+	if !errors.Is(err, kind) || (err == nil) != (kind == nil) {
+		t.Errorf("%s: %v, want %v", what, err, kind)
+	}
+}
+
+// lost checks with what the lease was lost; nil: it is not.
+func lost(t testing.TB, l *Lease, kind error) {
+	t.Helper()
+	wants(t, "the lease's end", context.Cause(l.Context()), kind)
+}
+
+func (j *journal) of(kind EventKind) []Event {
+	synctest.Wait()
+	return slices.DeleteFunc(slices.Clone(j.all()), func(e Event) bool { return e.Kind != kind })
 }

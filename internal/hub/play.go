@@ -7,35 +7,44 @@ import (
 	"github.com/vigil-media/vigil/internal/stream"
 )
 
-// readyWait is how long a viewer waits for the tracks of a stream that is being published.
-const readyWait = 10 * time.Second
-
 // Viewing is the attachment of one viewer to a stream.
 type Viewing struct {
 	hub     *Hub
 	session *session
-	stream  *stream.Stream
+	live    *broadcast      // that it is attached to, under the hub's mu; nil: none yet
 	ctx     context.Context //nolint:containedctx // the viewing's life is what the context stands for
 }
 
 // Play lets a viewer in. If nobody publishes the key yet, it waits for a publisher as long as the setting play.wait says; then
 // until the stream's tracks are known, and no longer than patience lives. It may return ErrDenied, ErrNotFound, ErrNoTracks,
-// ErrLimit or ErrClosing, or the cause of patience. The viewing's context is a child of ctx, and ctx of patience's parent or
+// ErrLimit, ErrOverload or ErrClosing, or the cause of patience. The viewing's context is a child of ctx, and ctx of patience's parent or
 // patience itself. Release the viewing.
 func (h *Hub) Play(ctx, patience context.Context, q Request) (*Viewing, error) {
-	if err := h.authorize(patience, ActionPlay, q); err != nil {
+	v, err := h.play(ctx, patience, q)
+	if err != nil {
+		h.refused(ActionPlay, err)
+		return nil, err
+	}
+	return v, nil
+}
+
+func (h *Hub) play(ctx, patience context.Context, q Request) (*Viewing, error) {
+	if err := h.admits(ActionPlay, q); err != nil {
+		return nil, err
+	}
+	if _, err := h.authorize(patience, ActionPlay, q); err != nil {
 		return nil, err
 	}
 	waiting, giveUp := context.WithCancelCause(patience)
 	defer giveUp(nil)
 	v := &Viewing{hub: h, session: &session{Request: q, action: ActionPlay, started: time.Now(), end: giveUp}}
 	h.mu.Lock()
-	err := h.enter(v.session)
+	err := h.enter(v.session, nil)
 	h.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if v.stream, err = h.find(waiting, q.Key); err == nil {
+	if err = v.find(waiting); err == nil {
 		err = v.begin(ctx, waiting)
 	}
 	if err != nil {
@@ -61,42 +70,50 @@ func (v *Viewing) begin(ctx, waiting context.Context) error {
 	return nil
 }
 
-// find returns the stream of a key as soon as it is ready.
-func (h *Hub) find(ctx context.Context, k Key) (*stream.Stream, error) {
-	s, err := h.awaitPublisher(ctx, k)
-	if err != nil {
-		return nil, err
+// find attaches the viewer to the stream of its key as soon as that is ready.
+func (v *Viewing) find(ctx context.Context) error {
+	if err := v.awaitPublisher(ctx); err != nil {
+		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, readyWait, ErrNoTracks)
+	ctx, cancel := context.WithTimeoutCause(ctx, v.hub.Limit(Ready).Age, ErrNoTracks)
 	defer cancel()
-	return s, s.WaitReady(ctx)
+	return v.live.stream.WaitReady(ctx)
 }
 
-// awaitPublisher returns the stream of a key as soon as there is one.
-func (h *Hub) awaitPublisher(ctx context.Context, k Key) (*stream.Stream, error) {
+// awaitPublisher attaches the viewer to the stream of its key as soon as there is one.
+func (v *Viewing) awaitPublisher(ctx context.Context) error {
+	h, k := v.hub, v.session.Key
 	timeout := time.NewTimer(h.cfg.Play.Wait)
 	defer timeout.Stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := h.path(k)
-	defer h.forget(k)
+	defer p.forget()
 	p.waiting++
 	defer func() { p.waiting-- }()
-	for waits := h.cfg.Play.Wait > 0; p.stream == nil; {
+	if p.live == nil && !h.closing {
+		h.events.add(Event{Kind: Wanted, Session: v.session.info()})
+		h.events.poke()
+	}
+	for waits := h.cfg.Play.Wait > 0; p.live == nil; {
 		switch {
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		case h.closing:
-			return nil, ErrClosing
+			return ErrClosing
 		case !waits:
-			return nil, ErrNotFound
+			return ErrNotFound
 		}
 		published := p.published
 		h.mu.Unlock()
 		waits = h.await(ctx, published, timeout.C)
 		h.mu.Lock()
 	}
-	return p.stream, nil
+	if err := h.attach(k, p.live); err != nil {
+		return err
+	}
+	v.live = p.live
+	return nil
 }
 
 // await waits for a change and says whether to go on waiting after it.
@@ -118,12 +135,12 @@ func (v *Viewing) Context() context.Context { return v.ctx }
 func (v *Viewing) Request() Request { return v.session.Request }
 
 // Stream is what is being watched.
-func (v *Viewing) Stream() *stream.Stream { return v.stream }
+func (v *Viewing) Stream() *stream.Stream { return v.live.stream }
 
 // Watch attaches the viewer to the stream in the format that key names, made by mux for its first viewer.
 // The hub's statistics show its figures. Release closes it, and so does another Watch.
 func (v *Viewing) Watch(key any, mux func() stream.Muxer) (*stream.Viewer, error) {
-	w, err := v.stream.Watch(key, mux)
+	w, err := v.live.stream.Watch(key, mux)
 	if err != nil {
 		return nil, err
 	}
@@ -151,5 +168,11 @@ func (v *Viewing) Release(cause error) {
 func (v *Viewing) leave() bool {
 	v.hub.mu.Lock()
 	defer v.hub.mu.Unlock()
-	return v.hub.leave(v.session)
+	if !v.hub.leave(v.session) {
+		return false
+	}
+	if v.live != nil {
+		v.hub.detach(v.live)
+	}
+	return true
 }

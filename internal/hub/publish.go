@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,71 +10,69 @@ import (
 	"github.com/vigil-media/vigil/internal/stream"
 )
 
-// Lease is the ownership of a stream key by one publisher. It ends by Release, or is lost: then its context ends, with the
-// reason as its cause, and writes fail.
+// Lease is the ownership of a stream key by one publisher, or its claim to step in. It ends by Release or Finish, or is lost: then its
+// context ends, with the reason as its cause, and writes fail. One goroutine writes; the other methods may be called by any.
 type Lease struct {
-	hub       *Hub
-	session   *session
-	publisher *stream.Publisher
-	epoch     uint64
-	ctx       context.Context //nolint:containedctx // the lease's life is what the context stands for
-	progress  atomic.Int64    // the hub's clock at the newest unit that the stream took
+	hub      *Hub
+	session  *session
+	policy   Policy          // towards the owner of the key
+	identity string          // "" is nobody's
+	ctx      context.Context //nolint:containedctx // the lease's life is what the context stands for
+
+	publisher atomic.Pointer[stream.Publisher] // nil until the lease owns the key
+	epoch     atomic.Uint64
+	progress  atomic.Int64 // the hub's clock at the newest unit that the stream took
+	contested atomic.Bool  // somebody asks whether the owner is alive: its next unit is the answer
+	finished  atomic.Bool  // by its own word, whoever notices first that it has ended
+	lostAt    int64        // the hub's clock when it was lost; under the hub's mu
+
+	// The writer's.
+	declared *declaration
+	pictures bool // some have come while the lease stood by
 }
 
-// Publish takes the key for a publisher. It may return ErrDenied, ErrBusy, ErrLimit or ErrClosing. The lease's context is
-// a child of ctx. Release the lease.
+type declaration struct{ video, audio bool }
+
+// Publish takes the key for a publisher, or a place beside it: see [Policy]. It waits while the owner is challenged. It may return
+// ErrDenied, ErrBusy, ErrLimit, ErrOverload or ErrClosing. The lease's context is a child of ctx. Release the lease.
+//
+// The order of checks: what was refused to the same address for the same key a moment ago; where nobody needs to be asked, a look at
+// the owner; authorisation, which may change the key; conflict with the owner of that key; limits.
 func (h *Hub) Publish(ctx context.Context, q Request) (*Lease, error) {
-	if err := h.authorize(ctx, ActionPublish, q); err != nil {
-		return nil, err
-	}
-	ctx, end := context.WithCancelCause(ctx)
-	l := &Lease{
-		hub: h, ctx: ctx,
-		session: &session{Request: q, action: ActionPublish, started: time.Now(), end: end},
-	}
-	l.progress.Store(h.now.Load())
-	old, err := h.take(l)
+	l, err := h.publish(ctx, q)
 	if err != nil {
-		end(err)
+		h.refused(ActionPublish, err)
 		return nil, err
 	}
-	if old != nil {
-		old.session.end(l.replaces())
-	}
-	h.events.poke()
 	return l, nil
 }
 
-// take makes l the owner of its key and returns the owner that it displaced, if any.
-func (h *Hub) take(l *Lease) (old *Lease, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p := h.path(l.session.Key)
-	defer h.forget(l.session.Key)
-	if p.lease != nil && h.cfg.Publish.OnConflict == Reject {
-		return nil, ErrBusy
-	}
-	if err := h.enter(l.session); err != nil {
+func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
+	asked := attempt{q.Remote.Addr().WithZone(""), q.Key}
+	permit, err := h.permit(ctx, asked, q)
+	if err != nil {
 		return nil, err
 	}
-	if old = p.lease; old == nil {
-		p.stream = stream.New(h.cfg.Limits.streamOptions())
+	if permit.Key != (Key{}) {
+		q.Key = permit.Key
 	}
-	h.epoch++
-	p.lease, l.epoch = l, h.epoch
-	l.publisher = p.stream.Publish()
-	if old == nil {
-		close(p.published)
-	} else {
-		old.unpublished(l.replaces())
+	if permit.OnConflict == "" {
+		permit.OnConflict = h.cfg.Publish.policyFor(q.Key)
 	}
-	h.events.add(Event{Kind: Published, Session: l.session.info(), Epoch: l.epoch})
-	return old, nil
-}
-
-// replaces is the cause with which the lease that l displaces ends.
-func (l *Lease) replaces() error {
-	return fmt.Errorf("%w: session %s from %v", ErrReplaced, l.session.Session, l.session.Remote.Addr())
+	ctx, end := context.WithCancelCause(ctx)
+	l := &Lease{
+		hub: h, ctx: ctx, policy: permit.OnConflict, identity: permit.Identity,
+		session: &session{Request: q, action: ActionPublish, started: time.Now(), end: end},
+	}
+	l.session.lease = l
+	l.progress.Store(h.now.Load())
+	if err := h.acquire(l); err != nil {
+		end(err)
+		h.attempts.lost(asked, err, l)
+		return nil, err
+	}
+	h.attempts.forget(asked)
+	return l, nil
 }
 
 // unpublished queues the event that ends the publication: because of what ended its session already, or else because of
@@ -83,95 +81,115 @@ func (l *Lease) unpublished(cause error) {
 	if earlier := context.Cause(l.ctx); earlier != nil {
 		cause = earlier
 	}
-	l.hub.events.add(Event{Kind: Unpublished, Session: l.session.info(), Epoch: l.epoch, Cause: cause})
+	l.hub.events.add(Event{Kind: Unpublished, Session: l.session.info(), Epoch: l.epoch.Load(), Cause: cause})
 }
 
 // Context ends when the lease is lost or released.
 func (l *Lease) Context() context.Context { return l.ctx }
 
-// Epoch grows with every lease that the hub gives out.
-func (l *Lease) Epoch() uint64 { return l.epoch }
+// Key is the key: the one that was asked for, or the one that the authorizer gave instead.
+func (l *Lease) Key() Key { return l.session.Key }
 
-// Stream is the stream that the lease's publisher writes to.
-func (l *Lease) Stream() *stream.Stream { return l.publisher.Stream() }
+// Epoch grows with every lease that comes to own a key. 0: it does not yet.
+func (l *Lease) Epoch() uint64 { return l.epoch.Load() }
 
-// Declare announces the kinds of tracks that will come.
-func (l *Lease) Declare(video, audio bool) { l.publisher.Declare(video, audio) }
+// Stream is the stream that the lease's publisher writes to, or nil while the lease stands by.
+func (l *Lease) Stream() *stream.Stream {
+	if p := l.publisher.Load(); p != nil {
+		return p.Stream()
+	}
+	return nil
+}
+
+// Declare announces the kinds of tracks that will come. The writer calls it.
+func (l *Lease) Declare(video, audio bool) {
+	if p := l.publisher.Load(); p != nil {
+		p.Declare(video, audio)
+		return
+	}
+	l.declared = &declaration{video, audio}
+}
 
 // Skipped counts the video units that were dropped because no key unit had come yet.
-func (l *Lease) Skipped() uint64 { return l.publisher.Skipped() }
+func (l *Lease) Skipped() uint64 {
+	if p := l.publisher.Load(); p != nil {
+		return p.Skipped()
+	}
+	return 0
+}
 
 // Write appends a unit to the stream, which takes it over. It fails once the lease is lost, with the reason. A unit that
-// the stream skips is no progress: the lease is lost if no other comes.
+// the stream skips is no progress: the lease is lost if no other comes. While the lease stands by, units are proof that the publisher
+// lives, and no more.
 func (l *Lease) Write(u *av.AccessUnit) error {
-	size, skipped := u.Size(), l.Skipped()
-	if err := l.publisher.Write(u); err != nil {
-		if cause := context.Cause(l.ctx); cause != nil {
-			return cause
+	p := l.publisher.Load()
+	if p == nil {
+		err := l.standBy(u)
+		if p = l.publisher.Load(); err != nil || p == nil {
+			return err
 		}
-		return err
 	}
-	if l.Skipped() > skipped {
+	size, skipped := u.Size(), p.Skipped()
+	if err := p.Write(u); err != nil {
+		return l.fenced(err)
+	}
+	if p.Skipped() > skipped {
 		return nil
 	}
 	l.session.taken.Add(uint64(size)) //nolint:gosec // a size is not negative
 	l.progress.Store(l.hub.now.Load())
+	if l.contested.Load() {
+		l.answer()
+	}
 	return nil
 }
 
-// lose takes the key away: the stream ends with cause, and so does the session's context. The session's record stays until
-// its own goroutine releases the lease.
-func (h *Hub) lose(cause error, which func(l *Lease) bool) {
-	type loss struct {
-		lease  *Lease
-		stream *stream.Stream
+// fenced returns why a write failed.
+func (l *Lease) fenced(err error) error {
+	cause := context.Cause(l.ctx)
+	if cause != nil || errors.Is(err, stream.ErrFenced) {
+		l.hub.figures.fenced.Add(1)
 	}
-	var lost []loss
-	h.mu.Lock()
-	for _, p := range h.paths {
-		if l := p.lease; l != nil && which(l) {
-			lost = append(lost, loss{l, l.free(cause)})
-		}
+	if cause != nil {
+		return cause
 	}
-	h.mu.Unlock()
-	for _, l := range lost {
-		l.lease.session.end(cause)
-		l.stream.End(cause)
-	}
-	h.events.poke()
+	return err
 }
 
-// Release gives the key back; viewers get what the ring still holds and end with ErrUnpublished. cause is why the
-// publisher ends, for the record. Calls after the first do nothing.
-func (l *Lease) Release(cause error) {
+// Finish gives the key back because the publisher says that it is done: viewers get what the ring still holds and end with
+// ErrUnpublished. cause is why, for the record. Calls after the first, of Release too, do nothing.
+func (l *Lease) Finish(cause error) { l.leave(cause, true) }
+
+// Release gives the key back because the publisher is gone, for whatever reason but its own word: viewers stay for as long as
+// the resume window lasts, and go on with whoever publishes by then. cause is why, for the record. Calls after the first do
+// nothing.
+func (l *Lease) Release(cause error) { l.leave(cause, false) }
+
+func (l *Lease) leave(cause error, clean bool) {
+	if clean {
+		l.finished.Store(true) // before the context ends, on which others may call Release
+	}
 	l.session.end(cause)
-	if s := l.leave(); s != nil {
-		s.End(ErrUnpublished)
-		l.hub.events.poke()
-	}
+	l.hub.change(func(then *aftermath) {
+		l.hub.leave(l.session)
+		l.free(ErrUnpublished, l.finished.Load(), then)
+	})
 }
 
-// leave removes the session's record and frees the key.
-func (l *Lease) leave() *stream.Stream {
-	h := l.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.leave(l.session)
-	return l.free(ErrUnpublished)
-}
-
-// free frees the key and returns its stream, to be ended when the lock is not held any more; nil if the lease does not own
-// the key. Under mu.
-func (l *Lease) free(cause error) *stream.Stream {
-	k := l.session.Key
-	p := l.hub.paths[k]
-	if p == nil || p.lease != l {
-		return nil
+// free takes from the lease what it has of its key: the ownership, or the place beside it. Under mu.
+func (l *Lease) free(cause error, clean bool, then *aftermath) {
+	p := l.hub.paths[l.session.Key]
+	switch {
+	case p == nil:
+	case p.lease == l:
+		p.vacate(cause, clean, then)
+	case p.standby == l:
+		p.standby, l.lostAt = nil, l.hub.now.Load()
+		l.hub.generation.Add(1)
+		then.add(func() { l.session.end(cause) })
+		if p.lease == nil && p.live != nil && p.live.over {
+			p.lapse(then)
+		}
+		p.forget()
 	}
-	l.unpublished(cause)
-	s := p.stream
-	p.lease, p.stream, p.published = nil, nil, make(chan struct{})
-	l.hub.forget(k)
-	l.hub.generation.Add(1)
-	return s
 }

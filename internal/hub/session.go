@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -28,10 +29,31 @@ type Request struct {
 	Agent    string         // what the peer says it is; hostile text
 }
 
-// Authorizer decides whether a request is allowed. It is called on the session's goroutine, with a deadline. A refusal
-// wraps ErrDenied.
+// Authorizer decides whether a request is allowed, and on what terms. It is called on the session's goroutine, with a deadline. A
+// refusal wraps ErrDenied.
 type Authorizer interface {
-	Authorize(ctx context.Context, a Action, q Request) error
+	Authorize(ctx context.Context, a Action, q Request) (Permit, error)
+}
+
+// Permit is the terms on which a publisher is let in. The zero Permit changes nothing.
+type Permit struct {
+	Key        Key    // to publish instead of the one that was asked for
+	OnConflict Policy // instead of the configured one
+	// Identity says who it is: a token, a user or a device, verified. Two publishers with the same are the same encoder, which
+	// has come back. An address is no identity.
+	Identity string
+}
+
+func (p Permit) validate() error {
+	if p.OnConflict != "" {
+		if err := p.OnConflict.validate(); err != nil {
+			return fmt.Errorf("authorizer: on_conflict: %w", err)
+		}
+	}
+	if p.Key != (Key{}) && (p.Key.App == "" || p.Key.Name == "") {
+		return fmt.Errorf("authorizer: %w: %q", ErrBadName, p.Key)
+	}
+	return nil
 }
 
 // session is the hub's record of one publisher or viewer.
@@ -42,6 +64,7 @@ type session struct {
 	end     context.CancelCauseFunc       // a viewer's is replaced, under the hub's mu, when its wait is over
 	viewer  atomic.Pointer[stream.Viewer] // of a viewer, once it plays
 	taken   atomic.Uint64                 // bytes of media from a publisher
+	lease   *Lease                        // of a publisher
 }
 
 // SessionInfo is a copy of a session's record.

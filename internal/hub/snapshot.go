@@ -20,6 +20,7 @@ type Snapshot struct {
 	Publishers    int
 	Viewers       int // those that wait included
 	Totals        Totals
+	Figures       Figures
 	DroppedEvents uint64
 	generation    uint64
 }
@@ -38,20 +39,26 @@ func (t *Totals) add(s *session) {
 	t.Skips += i.Skips
 }
 
-// StreamInfo describes one stream that is being published.
+// StreamInfo describes one stream that is being published, or that waits for a publisher to resume it.
 type StreamInfo struct {
 	Key       Key
-	Epoch     uint64
+	Epoch     uint64 // of the publisher; 0: there is none
 	Ready     bool
-	Publisher SessionInfo
+	Started   time.Time
+	Publisher *SessionInfo  // nil: it was lost
+	Stalled   time.Duration // since the publisher's newest unit, or since it was lost; in steps of a quarter of a second
+	Left      time.Duration // until the stream ends, if nobody resumes it; 0 while there is a publisher
+	Standby   *SessionInfo  // nil: nobody
 	Viewers   []SessionInfo // sorted by start
 	Stats     stream.Stats
 }
 
-// streamRef is what the lock is held for: references, to be read at leisure.
-type streamRef struct {
-	lease  *Lease
-	stream *stream.Stream
+// pathRef is what the lock is held for: references, to be read at leisure.
+type pathRef struct {
+	key            Key
+	lease, standby *Lease
+	live           *broadcast
+	lost, until    int64
 }
 
 // Snapshot returns the state. Membership is as of this call, counters are at most a second old. The hub's lock is held only
@@ -62,10 +69,10 @@ func (h *Hub) Snapshot() *Snapshot {
 		return s
 	}
 	h.mu.Lock()
-	refs := make([]streamRef, 0, len(h.paths))
-	for _, p := range h.paths {
-		if p.lease != nil {
-			refs = append(refs, streamRef{p.lease, p.stream})
+	refs := make([]pathRef, 0, len(h.paths))
+	for k, p := range h.paths {
+		if p.live != nil {
+			refs = append(refs, pathRef{k, p.lease, p.standby, p.live, p.live.lost, p.live.until})
 		}
 	}
 	sessions := make([]*session, 0, len(h.sessions))
@@ -73,18 +80,29 @@ func (h *Hub) Snapshot() *Snapshot {
 		sessions = append(sessions, s)
 	}
 	s := &Snapshot{
-		At: time.Now(), Totals: h.ended, Publishers: h.counts[ActionPublish], Viewers: h.counts[ActionPlay],
+		At: time.Now(), Totals: h.ended, Publishers: h.counts[tally{action: ActionPublish}],
+		Viewers:    h.counts[tally{action: ActionPlay}],
 		generation: h.generation.Load(),
 	}
 	h.mu.Unlock()
 
 	s.DroppedEvents = h.events.drops()
-	s.fill(refs, sessions)
+	s.Figures = h.figures.read()
+	s.fill(refs, sessions, h.now.Load())
 	h.snapshot.Store(s)
 	return s
 }
 
-func (s *Snapshot) fill(refs []streamRef, sessions []*session) {
+// info describes the lease's session; nil if there is none.
+func (l *Lease) info() *SessionInfo {
+	if l == nil {
+		return nil
+	}
+	i := l.session.info()
+	return &i
+}
+
+func (s *Snapshot) fill(refs []pathRef, sessions []*session, now int64) {
 	viewers := map[Key][]SessionInfo{}
 	for _, v := range sessions {
 		s.Totals.add(v)
@@ -93,14 +111,20 @@ func (s *Snapshot) fill(refs []streamRef, sessions []*session) {
 		}
 	}
 	for _, r := range refs {
-		k := r.lease.session.Key
-		v := viewers[k]
-		delete(viewers, k)
+		v := viewers[r.key]
+		delete(viewers, r.key)
 		slices.SortFunc(v, func(a, b SessionInfo) int { return a.Started.Compare(b.Started) })
-		s.Streams = append(s.Streams, StreamInfo{
-			Key: k, Epoch: r.lease.epoch, Ready: r.stream.Ready(), Publisher: r.lease.session.info(), Viewers: v,
-			Stats: r.stream.Stats(),
-		})
+		i := StreamInfo{
+			Key: r.key, Started: r.live.started, Ready: r.live.stream.Ready(), Viewers: v, Stats: r.live.stream.Stats(),
+			Standby: r.standby.info(), Publisher: r.lease.info(),
+		}
+		if r.lease != nil {
+			i.Epoch, i.Stalled = r.lease.epoch.Load(), time.Duration(now-r.lease.progress.Load())
+		} else {
+			i.Left = time.Duration(max(r.until-now, 0))
+			i.Stalled = time.Duration(now - r.lost)
+		}
+		s.Streams = append(s.Streams, i)
 	}
 	for _, v := range viewers {
 		s.Waiting = append(s.Waiting, v...)

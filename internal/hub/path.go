@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+// path is what the hub knows of one key. All of it is under the hub's mu.
+type path struct {
+	hub       *Hub
+	key       Key
+	live      *broadcast    // nil: nobody publishes, nor may anybody resume
+	lease     *Lease        // the owner's; nil while the broadcast waits to be resumed
+	rivals    []*rival      // who challenge the owner, the first to come first
+	standby   *Lease        // nil: nobody stands by
+	published chan struct{} // closed while there is a broadcast
+	waiting   int           // viewers that wait for one
+
+	displaced []int64 // when owners that were well lost the key, on the hub's clock; the newest damperChanges
+	heldUntil int64   // the present owner is not displaced before then, unless it is silent
+	ghostAt   int64   // when observers were told last that somebody is refused because of an owner that is silent
+}
+
+// broadcast is one stream of a key: from its first publisher, by way of those that take over or resume, to its end.
+type broadcast struct {
+	stream  *stream.Stream
+	started time.Time
+	viewers int   // that are attached
+	idle    int64 // the hub's clock when the newest of them left, or its publisher came
+	told    bool  // that nobody watches
+	lost    int64 // the hub's clock when it lost its owner, and
+	until   int64 // when it ends, unless somebody resumes it; while it has none
+	cause   error // why it has none
+	over    bool  // its owner left for good: only who stood by may go on with it
+}
+
+// aftermath is what a change of the tables entails outside of them. It is done when the lock is free.
+type aftermath []func()
+
+func (a *aftermath) add(deed func()) { *a = append(*a, deed) }
+
+// change runs f with the tables locked, and then what f wants to be done when they are free.
+func (h *Hub) change(f func(then *aftermath)) {
+	var then aftermath
+	h.locked(func() { f(&then) })
+	for _, deed := range then {
+		deed()
+	}
+	h.events.poke()
+}
+
+func (h *Hub) locked(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+}
+
+// path returns the record of a key, made on first use. Under mu.
+func (h *Hub) path(k Key) *path {
+	p := h.paths[k]
+	if p == nil {
+		p = &path{hub: h, key: k, published: make(chan struct{})}
+		h.paths[k] = p
+	}
+	return p
+}
+
+// forget drops the record of a key with which nobody has to do any more.
+func (p *path) forget() {
+	if p.live == nil && p.lease == nil && p.standby == nil && len(p.rivals) == 0 && p.waiting == 0 && p.hub.paths[p.key] == p {
+		delete(p.hub.paths, p.key)
+	}
+}
+
+// install makes l the owner. Who owned the key before is replaced; who challenged it challenges l.
+func (p *path) install(l *Lease, then *aftermath) {
+	h, resumed := p.hub, false
+	switch old := p.lease; {
+	case old != nil:
+		h.figures.takeovers.Add(1)
+		cause := l.replaces()
+		old.unpublished(cause)
+		old.lostAt = h.now.Load()
+		then.add(func() { old.session.end(cause) })
+	case p.live != nil:
+		h.figures.resumes.Add(1)
+		resumed = true
+	default:
+		p.live = &broadcast{stream: stream.New(h.cfg.streamOptions()), started: time.Now()}
+		close(p.published)
+	}
+	p.live.until, p.live.cause, p.live.over = 0, nil, false
+	p.live.idle, p.live.told = h.now.Load(), false // each publisher has the whole idle delay
+	if p.standby == l {
+		p.standby = nil
+	}
+	h.epoch++
+	l.epoch.Store(h.epoch)
+	l.publisher.Store(p.live.stream.Publish())
+	l.progress.Store(h.now.Load())
+	p.lease = l
+	h.generation.Add(1)
+	h.events.add(Event{Kind: Published, Session: l.session.info(), Epoch: h.epoch})
+	if resumed {
+		h.events.add(Event{Kind: Resumed, Session: l.session.info(), Epoch: h.epoch, Viewers: p.live.viewers})
+	}
+	p.rechallenge()
+}
+
+// vacate takes the key from its owner, because of cause. If it was no clean end, the broadcast waits for somebody to resume it as
+// long as the resume window lasts, provided that somebody watches.
+func (p *path) vacate(cause error, clean bool, then *aftermath) {
+	h, l, now := p.hub, p.lease, p.hub.now.Load()
+	l.unpublished(cause)
+	l.lostAt = now
+	p.lease, p.live.lost = nil, now
+	p.live.stream.Publish() // nobody: what l still writes is fenced though nobody follows
+	h.generation.Add(1)
+	then.add(func() { l.session.end(cause) })
+	window, why := h.cfg.Publish.ResumeWindow, cause
+	if earlier := context.Cause(l.ctx); earlier != nil {
+		why = earlier
+	}
+	p.live.over = clean || window == 0
+	switch {
+	case len(p.rivals) > 0:
+		p.crown(then)
+	case p.standby != nil:
+		p.live.until, p.live.cause = h.after(max(window, h.cfg.Publish.MaxSilence)), why
+	case p.live.over || p.live.viewers == 0 || len(p.live.stream.Tracks()) == 0 || h.pressed():
+		p.finish(cause, then)
+	default:
+		h.figures.lapses.Add(1)
+		h.events.add(Event{Kind: Lapsed, Session: l.session.info(), Epoch: l.epoch.Load(), Cause: why, Viewers: p.live.viewers})
+		p.live.until, p.live.cause = h.after(window), why
+	}
+}
+
+// finish ends the broadcast: viewers get what its ring still holds, and then cause.
+func (p *path) finish(cause error, then *aftermath) {
+	s := p.live.stream
+	p.live, p.published = nil, make(chan struct{})
+	p.hub.generation.Add(1)
+	then.add(func() { s.End(cause) })
+	p.forget()
+}
+
+// lapse finishes a broadcast that has lost its publisher and that nobody has resumed.
+func (p *path) lapse(then *aftermath) {
+	p.finish(fmt.Errorf("%w: %w", ErrUnpublished, p.live.cause), then)
+}
+
+// displaces notes that l displaces an owner that was well. Too many such changes in a while, and the next owner is held.
+func (p *path) displaces(l *Lease) {
+	h, now := p.hub, p.hub.now.Load()
+	p.displaced = append(p.displaced, now)
+	if len(p.displaced) <= damperChanges {
+		return
+	}
+	p.displaced = p.displaced[len(p.displaced)-damperChanges-1:]
+	if now-p.displaced[0] > int64(damperSpan) {
+		return
+	}
+	p.heldUntil, p.displaced = now+int64(damperHold), nil
+	h.figures.duels.Add(1)
+	h.events.add(Event{Kind: Duel, Session: l.session.info(), Epoch: p.lease.epoch.Load(), Rival: p.lease.session.info()})
+}
+
+// The duel damper: when a key changes hands more often than that within a span, although its owners are well, the owner that it has by
+// then keeps it for a while.
+const (
+	damperChanges = 3
+	damperSpan    = 30 * time.Second
+	damperHold    = 30 * time.Second
+)
+
+// replaces is the cause with which the lease that l displaces ends.
+func (l *Lease) replaces() error {
+	return fmt.Errorf("%w: session %s from %v", ErrReplaced, l.session.Session, l.session.Remote.Addr())
+}

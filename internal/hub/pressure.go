@@ -1,0 +1,59 @@
+package hub
+
+import "fmt"
+
+// Pressure says how short of memory the server is.
+type Pressure int32
+
+// The levels of pressure.
+const (
+	Calm   Pressure = iota
+	Shed            // what can be spared is given up: broadcasts that wait for a publisher to resume, and new viewers
+	Refuse          // new publishers are refused too
+)
+
+// SetPressure tells the hub. It may be called at any time, and does at once what the level means.
+func (h *Hub) SetPressure(level Pressure) {
+	if Pressure(h.pressure.Swap(int32(level))) >= level || level < Shed {
+		return
+	}
+	h.change(func(then *aftermath) {
+		for _, p := range h.paths {
+			if p.live != nil && p.lease == nil && p.standby == nil {
+				p.finish(ErrOverload, then)
+			}
+		}
+	})
+}
+
+// Pressure is the level that the hub was told of last.
+func (h *Hub) Pressure() Pressure { return Pressure(h.pressure.Load()) }
+
+func (h *Hub) pressed() bool { return Pressure(h.pressure.Load()) >= Shed }
+
+// admitsNow says whether sessions that do a are let in at all. Under mu.
+func (h *Hub) admitsNow(a Action) error {
+	level := Pressure(h.pressure.Load())
+	switch {
+	case h.closing:
+		return ErrClosing
+	case level >= Refuse || level >= Shed && a == ActionPlay:
+		return fmt.Errorf("%w: no new sessions that %s", ErrOverload, a)
+	}
+	return nil
+}
+
+// admits says before anybody is asked whether there is room for a session at all.
+func (h *Hub) admits(a Action, q Request) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.room(&session{Request: q, action: a}, h.ownerOf(q.Key))
+}
+
+// ownerOf returns the session that publishes a key, or nil. Under mu.
+func (h *Hub) ownerOf(k Key) *session {
+	if p := h.paths[k]; p != nil && p.lease != nil {
+		return p.lease.session
+	}
+	return nil
+}
