@@ -24,6 +24,7 @@ const (
 	exitFailure = 1
 	exitConfig  = 2
 	exitListen  = 3
+	exitMemory  = 77
 
 	exitTime = 4800 * time.Millisecond // from a signal to the end, whatever hangs
 	lastWord = 200 * time.Millisecond  // to say why, on a standard error that nobody may be reading
@@ -59,7 +60,9 @@ func (serveCommand) Run(flags *settings) error {
 	signal.Ignore(syscall.SIGPIPE) // a log collector that dies must not take the server with it
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	s, err := server.New(server.Options{Config: cfg, Version: version, Console: os.Stderr, Screen: os.Stdout})
+	s, err := server.New(server.Options{
+		Config: cfg, Version: version, Console: os.Stderr, Screen: os.Stdout, Exit: func() { os.Exit(exitMemory) },
+	})
 	if err != nil {
 		return err
 	}
@@ -125,6 +128,9 @@ func code(err error) int {
 	}
 	if _, ok := errors.AsType[*server.ListenError](err); ok {
 		return exitListen
+	}
+	if errors.Is(err, server.ErrMemory) {
+		return exitMemory
 	}
 	return exitFailure
 }

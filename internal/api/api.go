@@ -30,16 +30,15 @@ func RequireSecret(secret conf.Secret, h http.Handler) http.Handler {
 	})
 }
 
-// Streams answers what is being published.
+// Streams answers what is being published and who is there, and ends streams and sessions.
 func Streams(h *hub.Hub) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/streams", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusOK, list(h.Snapshot()))
 	})
 	mux.HandleFunc("GET /api/v1/streams/{app}/{name...}", func(w http.ResponseWriter, r *http.Request) {
-		key, err := hub.ParseKey(r.PathValue("app") + "/" + r.PathValue("name"))
-		if err != nil {
-			writeError(w, http.StatusBadRequest, hub.Reason(err), err.Error())
+		key, ok := pathKey(w, r)
+		if !ok {
 			return
 		}
 		s := h.Snapshot()
@@ -51,6 +50,7 @@ func Streams(h *hub.Hub) http.Handler {
 		}
 		writeError(w, http.StatusNotFound, hub.Reason(hub.ErrNotFound), "no such stream: "+key.String())
 	})
+	commands(mux, h)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, "not-found", r.Method+" "+r.URL.Path+" is no part of this API")
 	})
@@ -81,6 +81,10 @@ func Ready(h *hub.Hub) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.Closing() {
 			write(w, http.StatusServiceUnavailable, health{"shutting down"})
+			return
+		}
+		if h.Pressure() >= hub.Refuse {
+			write(w, http.StatusServiceUnavailable, health{"short of memory"})
 			return
 		}
 		Live(h).ServeHTTP(w, r)

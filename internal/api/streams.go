@@ -22,14 +22,18 @@ type streamView struct {
 	VHost     string         `json:"vhost"`
 	App       string         `json:"app"`
 	Name      string         `json:"name"`
+	State     string         `json:"state"` // live; stalled: the publisher sends nothing; lost: it has gone and may be resumed
 	Epoch     uint64         `json:"epoch"` // grows with every publisher
 	Ready     bool           `json:"ready"` // all tracks are known
 	Uptime    float64        `json:"uptime_seconds"`
 	BitRate   float64        `json:"bit_rate"` // bits a second, over about the last second
 	Received  uint64         `json:"received_bytes"`
 	Tracks    []track        `json:"tracks"`
-	Publisher session        `json:"publisher"`
-	Viewers   map[string]int `json:"viewers"` // by protocol
+	Stalled   float64        `json:"stalled_seconds"`   // since the newest unit, when that is more than a second
+	Left      float64        `json:"ends_in_seconds"`   // of a stream that is lost, unless it is resumed
+	Publisher *session       `json:"publisher"`         // null: it is lost
+	Standby   *session       `json:"standby,omitempty"` // who steps in when the publisher stalls
+	Viewers   map[string]int `json:"viewers"`           // by protocol
 	Sessions  []session      `json:"sessions"`
 }
 
@@ -48,6 +52,7 @@ type track struct {
 	Units       uint64  `json:"units"`
 	Bytes       uint64  `json:"bytes"`
 	Corrected   uint64  `json:"corrected_stamps"`
+	Idle        float64 `json:"idle_seconds"` // since its newest unit
 }
 
 type session struct {
@@ -76,10 +81,17 @@ func list(s *hub.Snapshot) streamList {
 func describe(s *hub.StreamInfo, at time.Time) streamView {
 	v := streamView{
 		Key: s.Key.String(), VHost: s.Key.VHost, App: s.Key.App, Name: s.Key.Name, Epoch: s.Epoch, Ready: s.Ready,
-		Uptime:  at.Sub(s.Publisher.Started).Seconds(),
+		State: "live", Uptime: at.Sub(s.Started).Seconds(),
 		BitRate: s.Stats.BitRate, Received: s.Stats.Bytes,
-		Tracks: make([]track, 0, len(s.Stats.Tracks)), Publisher: describeSession(s.Publisher),
+		Tracks: make([]track, 0, len(s.Stats.Tracks)), Publisher: maybe(s.Publisher),
+		Standby: maybe(s.Standby), Left: s.Left.Seconds(),
 		Viewers: map[string]int{}, Sessions: sessions(s.Viewers),
+	}
+	switch {
+	case s.Publisher == nil:
+		v.State, v.Stalled = "lost", s.Stalled.Seconds()
+	case s.Stalled > time.Second:
+		v.State, v.Stalled = "stalled", s.Stalled.Seconds()
 	}
 	for _, t := range s.Stats.Tracks {
 		v.Tracks = append(v.Tracks, describeTrack(t))
@@ -94,7 +106,7 @@ func describeTrack(s stream.TrackStats) track {
 	t := track{
 		ID: s.Track.ID, Kind: s.Track.Kind().String(), Codec: s.Track.Codec.String(), Description: s.Track.String(),
 		Width: s.Track.Width, Height: s.Track.Height, SampleRate: s.Track.SampleRate, Channels: s.Track.Channels,
-		GOP: s.GOP.Seconds(), BitRate: s.BitRate, Units: s.Units, Bytes: s.Bytes, Corrected: s.Corrected,
+		GOP: s.GOP.Seconds(), BitRate: s.BitRate, Units: s.Units, Bytes: s.Bytes, Corrected: s.Corrected, Idle: s.Idle.Seconds(),
 	}
 	if s.Track.Kind() == av.Video {
 		t.FPS = s.Rate
@@ -108,6 +120,15 @@ func sessions(infos []hub.SessionInfo) []session {
 		out = append(out, describeSession(i))
 	}
 	return out
+}
+
+// maybe describes a session, if there is one.
+func maybe(i *hub.SessionInfo) *session {
+	if i == nil {
+		return nil
+	}
+	s := describeSession(*i)
+	return &s
 }
 
 func describeSession(i hub.SessionInfo) session {

@@ -21,6 +21,7 @@ var importTable = []row{
 	{"conf/zlm", "conf"},
 	{"log", "conf task"},
 	{"disk", "conf task"},
+	{"governor", "task"},
 
 	// The left wing knows bytes.
 	{"container/*", "av"},

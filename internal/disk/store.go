@@ -99,6 +99,14 @@ func (s *Store) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return s.wrap("write", name, s.syncFolder(path.Dir(name)))
 }
 
+// Rename gives a file another name, and replaces what had that. An absent one gives an error that is fs.ErrNotExist.
+func (s *Store) Rename(from, to string) error {
+	if err := s.root.Rename(from, to); err != nil {
+		return s.wrap("rename", from, err)
+	}
+	return s.wrap("rename", from, s.syncFolder(path.Dir(to)))
+}
+
 // temporary writes data, down to the disk, under a new name beside name.
 func (s *Store) temporary(name string, data []byte, perm fs.FileMode) (tmp string, err error) {
 	if len(data) > FileBytesMax {

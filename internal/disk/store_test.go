@@ -222,3 +222,26 @@ func TestProcessesRaceAndOneWins(t *testing.T) {
 	}
 	onlyFiles(t, dir, "k")
 }
+
+func TestRename(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for name, text := range map[string]string{"a": "new", "b": "old"} {
+		if err := s.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Rename("a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.ReadFile("b"); err != nil || string(b) != "new" {
+		t.Errorf("%q, %v", b, err)
+	}
+	onlyFiles(t, dir, "b")
+	if err := s.Rename("a", "b"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an absent file: %v", err)
+	}
+	if err := s.Rename("b", "../b"); err == nil {
+		t.Error("leads outside")
+	}
+}

@@ -72,7 +72,7 @@ const (
 	retryLast    = 250 * time.Millisecond
 	farewellTime = 5 * time.Second        // for last words to be taken, behind what the peer has yet to take
 	dismissTime  = 500 * time.Millisecond // the same, when the link is ended from outside
-	lingerTime   = 3 * time.Second        // for the peer to read them and to close
+	lingerTime   = time.Second            // for the peer to read them and to close
 
 	// Overload: a shard that is busy for more than busyHigh of a second doubles its interval, from intervalMin to intervalMax,
 	// and halves it again below busyLow.

@@ -376,28 +376,6 @@ vigil.yaml:1:50: log.file_keep: must be from 1 to 10000`
 	}
 }
 
-func TestLimiter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := log.NewLimiter(time.Second, 2)
-		allow := func(key string, ok bool, suppressed int) {
-			t.Helper()
-			if gotOK, n := l.Allow(key); gotOK != ok || n != suppressed {
-				t.Errorf("%s: %v, %d; want %v, %d", key, gotOK, n, ok, suppressed)
-			}
-		}
-		allow("a", true, 0)
-		allow("a", false, 0)
-		allow("a", false, 0)
-		allow("b", true, 0)
-		allow("c", true, 0) // shares with d
-		allow("d", false, 0)
-		sleep(time.Second)
-		allow("a", true, 2)
-		allow("e", true, 0)
-		allow("e", false, 0)
-	})
-}
-
 func FuzzTextIsOneLine(f *testing.F) {
 	f.Add("m", "k", "v")
 	f.Add("\n\x1b[0m", "=\xff", "\u2028\u202e")

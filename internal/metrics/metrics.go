@@ -37,18 +37,20 @@ func (m *Metrics) Observe(e hub.Event) {
 		m.began.WithLabelValues(protocol, action).Inc()
 	case hub.Unpublished, hub.Stopped:
 		m.ended.WithLabelValues(protocol, action, hub.Reason(e.Cause)).Inc()
+	case hub.Lapsed, hub.Resumed, hub.Wanted, hub.Unwatched, hub.Duel, hub.Ghost, hub.Mute: // the hub counts what is worth it
 	}
 }
 
-// Handler answers scrapes with the figures of h and e, the Go runtime and the process. version labels vigil_info.
-func (m *Metrics) Handler(h *hub.Hub, e *egress.Egress, version string) http.Handler {
+// Handler answers scrapes with the figures of h and e, the Go runtime and the process, and with more. version labels vigil_info.
+func (m *Metrics) Handler(h *hub.Hub, e *egress.Egress, version string, more ...prometheus.Collector) http.Handler {
 	r := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "vigil_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	info.Set(1)
-	r.MustRegister(m.began, m.ended, newWindow(h), newShards(e.Progress), info,
+	r.MustRegister(m.began, m.ended, newWindow(h), newDecisions(h), newShards(e.Progress), info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(more...)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
@@ -109,7 +111,11 @@ type label struct {
 func count(s *hub.Snapshot) map[label]int {
 	n := map[label]int{}
 	for i := range s.Streams {
-		n[label{s.Streams[i].Publisher.Protocol, hub.ActionPublish}]++
+		for _, p := range [...]*hub.SessionInfo{s.Streams[i].Publisher, s.Streams[i].Standby} {
+			if p != nil {
+				n[label{p.Protocol, hub.ActionPublish}]++
+			}
+		}
 		for _, v := range s.Streams[i].Viewers {
 			n[label{v.Protocol, hub.ActionPlay}]++
 		}

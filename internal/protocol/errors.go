@@ -18,7 +18,8 @@ func HTTPStatus(err error) int {
 		return http.StatusConflict
 	case errors.Is(err, hub.ErrBadName):
 		return http.StatusBadRequest
-	case errors.Is(err, hub.ErrLimit), errors.Is(err, hub.ErrClosing):
+	case errors.Is(err, hub.ErrLimit), errors.Is(err, hub.ErrClosing), errors.Is(err, hub.ErrOverload),
+		errors.Is(err, hub.ErrAuthorizer):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

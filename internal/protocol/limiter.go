@@ -13,21 +13,33 @@ import (
 type Limiter struct {
 	used    atomic.Int64
 	most    int64
-	refused func(remote net.Addr)
+	relieve func() bool
 }
 
-// NewLimiter returns a limiter of at most most connections. refused is told of those that were closed at once because there were
-// too many; it may be nil.
-func NewLimiter(most int, refused func(remote net.Addr)) *Limiter {
-	return &Limiter{most: int64(most), refused: refused}
+// NewLimiter returns a limiter of at most most connections. relieve is called when there are so many: it may close one and return
+// true, or return false; then the newcomer is closed at once. It may be nil, and is called on goroutines that accept.
+func NewLimiter(most int, relieve func() bool) *Limiter {
+	return &Limiter{most: int64(most), relieve: relieve}
 }
 
-// Listener returns a listener that accepts from l within the limit.
-func (m *Limiter) Listener(l net.Listener) net.Listener { return &limited{l, m} }
+// Refuser is a listener that wants to know which of its connections others have refused, and closes them.
+type Refuser interface {
+	Refuse(conn net.Conn, cause Cause)
+}
+
+// Listener returns a listener that accepts from l within the limit. If l is a Refuser, it is handed those that are too many.
+func (m *Limiter) Listener(l net.Listener) net.Listener {
+	refuse := func(conn net.Conn, _ Cause) { _ = conn.Close() } // at once, so that it costs nothing
+	if r, ok := l.(Refuser); ok {
+		refuse = r.Refuse
+	}
+	return &limited{l, m, refuse}
+}
 
 type limited struct {
 	net.Listener
 	limiter *Limiter
+	refuse  func(net.Conn, Cause)
 }
 
 // Accept implements net.Listener.
@@ -37,47 +49,27 @@ func (l *limited) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := l.limiter
+		if l.limiter.enter() {
+			return Hold(conn, (*place)(l.limiter)), nil
+		}
+		l.refuse(conn, CauseListener)
+	}
+}
+
+// Open is the number of connections that are open.
+func (m *Limiter) Open() int { return int(m.used.Load()) }
+
+// enter takes a place, if there is one or one can be had.
+func (m *Limiter) enter() bool {
+	for {
 		if m.used.Add(1) <= m.most {
-			return &counted{Conn: conn, limiter: m}, nil
+			return true
 		}
 		m.used.Add(-1)
-		_ = conn.Close() // at once, so that it costs nothing
-		if m.refused != nil {
-			m.refused(conn.RemoteAddr())
+		if m.relieve == nil || !m.relieve() {
+			return false
 		}
 	}
-}
-
-// counted is a connection that gives its place back when it is closed.
-type counted struct {
-	net.Conn
-	limiter *Limiter
-	once    sync.Once
-}
-
-// NetConn returns the connection under it.
-func (c *counted) NetConn() net.Conn { return c.Conn }
-
-// CloseWrite tells the peer that nothing more comes.
-func (c *counted) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	c.once.Do(func() { c.limiter.used.Add(-1) })
-	return c.Conn.Close()
-}
-
-// Shed implements egress.Shell: what gives the place back is small, and the connection can be forgotten.
-func (c *counted) Shed() io.Closer {
-	p := (*place)(nil)
-	c.once.Do(func() { p = (*place)(c.limiter) })
-	return p
 }
 
 // place is what one connection takes up of a limiter. Closing it gives it back.
@@ -85,8 +77,72 @@ type place Limiter
 
 // Close implements io.Closer.
 func (p *place) Close() error {
-	if p != nil {
-		p.used.Add(-1)
-	}
+	p.used.Add(-1)
 	return nil
 }
+
+// Hold returns conn with a place that is given back, by closing it, once conn is closed. The connection says what it wraps
+// (NetConn), and implements egress.Shell: the place outlives the wrapper.
+func Hold(conn net.Conn, place io.Closer) net.Conn { return &holder{Conn: conn, place: place} }
+
+// holder is a connection that gives its place back when it is closed.
+type holder struct {
+	net.Conn
+	place io.Closer
+	once  sync.Once
+}
+
+// NetConn returns the connection under it.
+func (c *holder) NetConn() net.Conn { return c.Conn }
+
+// CloseWrite tells the peer that nothing more comes.
+func (c *holder) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close implements net.Conn. The place comes after the descriptor: whoever gets the one may want the other.
+func (c *holder) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { _ = c.place.Close() }) // it does not fail
+	return err
+}
+
+// Shed implements egress.Shell: the places that are held, of this connection and of those that it wraps, are small, and the
+// connections can be forgotten.
+func (c *holder) Shed() io.Closer {
+	var mine io.Closer = nothing{}
+	c.once.Do(func() { mine = c.place })
+	under, ok := c.Conn.(interface{ Shed() io.Closer })
+	if !ok {
+		return mine
+	}
+	m, ok := mine.(*place)
+	if !ok {
+		return both{mine, under.Shed()}
+	}
+	return &places{m, under.Shed()}
+}
+
+// places are those of a room's listener and of the server. There is one for each viewer: it is as small as can be.
+type places struct {
+	room *place
+	rest io.Closer
+}
+
+// Close implements io.Closer.
+func (p *places) Close() error { return errors.Join(p.room.Close(), p.rest.Close()) }
+
+// both closes two places of any kind.
+type both [2]io.Closer
+
+// Close implements io.Closer.
+func (b both) Close() error { return errors.Join(b[0].Close(), b[1].Close()) }
+
+// nothing is a place that has been given back.
+type nothing struct{}
+
+// Close implements io.Closer.
+func (nothing) Close() error { return nil }

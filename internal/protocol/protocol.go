@@ -38,10 +38,13 @@ type Env struct {
 	Egress *egress.Egress // takes the connections of viewers over
 	TLS    *tls.Config    // nil when no certificate is configured
 	NewID  func() string  // a session id, unique in the process
+
+	Refusals *Refusals // for the lines about what is refused; nil: all are logged
 }
 
 // Net is how a room reaches the network. Accepted connections have keep-alive and a limit for unacknowledged data.
 type Net interface {
-	// Listen opens a TCP listener. name stands for it in the log and on the start-up screen: "RTMP".
+	// Listen opens a TCP listener. name stands for it in the log and on the start-up screen: "RTMP". Its Accept fails for good
+	// only: it waits out passing troubles, such as a lack of descriptors, and sees to the limits of connections.
 	Listen(ctx context.Context, name, address string) (net.Listener, error)
 }

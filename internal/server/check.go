@@ -34,7 +34,7 @@ func Check(c *conf.Config) error {
 	if _, err = rooms(env, c); err != nil {
 		return err
 	}
-	if _, err = listenHTTP(cfg.http, dry, tlsConfig, env.HTTP, quiet); err != nil {
+	if _, err = listenHTTP(cfg.http, &network{log: quiet, lobby: newLobby()}, dry.Listen, tlsConfig, env.HTTP); err != nil {
 		return err
 	}
 	if len(dry.names) == 0 {

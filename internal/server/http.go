@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +19,6 @@ import (
 
 // Limits of HTTP that are no settings. Live bodies take their connection over, out of these limits' reach.
 const (
-	httpHeaderTimeout = 10 * time.Second
 	httpAnswerTimeout = 90 * time.Second // covers the longest wait for a stream
 	httpIdleTimeout   = time.Minute
 	httpBodyTimeout   = time.Second // for the rest of a body that was refused
@@ -28,20 +29,26 @@ const (
 type httpServer struct {
 	handler   http.Handler
 	log       *slog.Logger
+	network   *network
+	limit     *protocol.Limiter
+	mediaMost int // connections beyond which media are refused
 	listeners []net.Listener
 	handlers  sync.WaitGroup // of requests, those that have taken their connection over included
 }
 
+// listenFunc is protocol.Net's Listen, or one like it.
+type listenFunc func(ctx context.Context, name, address string) (net.Listener, error)
+
 // listenHTTP opens the HTTP listeners.
-func listenHTTP(cfg httpConfig, n protocol.Net, t *tls.Config, h http.Handler, log *slog.Logger) (*httpServer, error) {
-	s := &httpServer{handler: h, log: log}
-	limit := protocol.NewLimiter(cfg.Connections, nil)
+func listenHTTP(cfg httpConfig, n *network, listen listenFunc, t *tls.Config, h http.Handler) (*httpServer, error) {
+	s := &httpServer{handler: h, log: n.log, network: n}
+	s.limit, s.mediaMost = protocol.NewLimiter(cfg.Connections+controlSpare, n.lobby.makeRoom), cfg.Connections
 	open := func(name, address string) (net.Listener, error) {
-		l, err := n.Listen(context.Background(), name, address)
+		l, err := listen(context.Background(), name, address)
 		if err != nil {
 			return nil, err
 		}
-		return limit.Listener(l), nil
+		return s.limit.Listener(l), nil
 	}
 	if !cfg.Listen.Off() {
 		l, err := open("HTTP", cfg.Listen.String())
@@ -73,9 +80,14 @@ func (s *httpServer) Run(ctx context.Context) error {
 				s.refuseBody(w)
 				return
 			}
+			if cause := s.mediaRefused(); cause != "" && !isControl(r.URL.Path) {
+				s.refuseMedia(w, r, cause)
+				return
+			}
 			s.handler.ServeHTTP(w, r)
 		}),
-		ReadHeaderTimeout: httpHeaderTimeout,
+		ReadHeaderTimeout: s.network.unheard,
+		ConnState:         s.network.lobby.note,
 		WriteTimeout:      httpAnswerTimeout,
 		IdleTimeout:       httpIdleTimeout,
 		MaxHeaderBytes:    httpHeaderBytes,
@@ -105,4 +117,37 @@ func (s *httpServer) refuseBody(w http.ResponseWriter) {
 	}
 	w.Header().Set("Connection", "close")
 	http.Error(w, "a body is not wanted here", http.StatusRequestEntityTooLarge)
+}
+
+// mediaRefused says why requests for media are refused, or nothing.
+func (s *httpServer) mediaRefused() protocol.Cause {
+	if s.limit.Open() > s.mediaMost {
+		return protocol.CauseListener
+	}
+	return s.network.mediaRefused()
+}
+
+// isControl says whether a path is of the control plane, which is served whatever else is refused.
+func isControl(path string) bool {
+	switch path {
+	case "/livez", "/readyz", "/metrics":
+		return true
+	}
+	return strings.HasPrefix(path, "/api/")
+}
+
+// httpRetryAfter is when a viewer who was refused may come again, in seconds.
+const httpRetryAfter = "5"
+
+// refuseMedia answers a request for media that there is no room for. Its connection is given up.
+func (s *httpServer) refuseMedia(w http.ResponseWriter, r *http.Request, cause protocol.Cause) {
+	n := s.network
+	n.admission.Refused(cause)
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address stands for one that is no IP address
+	n.refusals.Logger(s.log, "media "+string(cause), remote.Addr()).Info("refused a request for media", "protocol", "http",
+		"remote", remote, "cause", cause)
+	h := w.Header()
+	h.Set("Connection", "close")
+	h.Set("Retry-After", httpRetryAfter)
+	http.Error(w, "too many connections", http.StatusServiceUnavailable)
 }

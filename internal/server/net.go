@@ -3,9 +3,14 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/metrics"
+	"github.com/vigil-media/vigil/internal/protocol"
 )
 
 // How long a vanished peer goes unnoticed at the most.
@@ -31,8 +36,15 @@ func (e *ListenError) Error() string {
 // Unwrap returns the cause.
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// network opens listeners and remembers them. It implements protocol.Net.
+// network opens listeners, remembers them, and decides whom they let in. It implements protocol.Net.
 type network struct {
+	log       *slog.Logger
+	admission *protocol.Admission
+	files     *descriptors
+	refusals  *protocol.Refusals
+	lobby     *lobby        // of the listeners of HTTP
+	unheard   time.Duration // that a connection of HTTP may take to send its first request
+
 	mu     sync.Mutex
 	opened []listening
 }
@@ -43,8 +55,80 @@ type listening struct {
 	listener net.Listener
 }
 
+func newNetwork(cfg hub.Config, log *slog.Logger) *network {
+	l := cfg.Limits
+	n := &network{
+		log: log, refusals: protocol.NewRefusals(), lobby: newLobby(), unheard: hub.Phases(cfg)[hub.Handshake].Age,
+		admission: protocol.NewAdmission(protocol.Quotas{
+			Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress,
+			Handshakes: l.Handshakes, HandshakesPerAddress: l.HandshakesPerAddress,
+		}),
+	}
+	n.files = newDescriptors(n.admission.Open)
+	if most := n.files.mediaMost(); most < l.Connections {
+		log.Info("the limit of descriptors allows for fewer connections than limits.connections", "descriptors", n.files.limit,
+			"for_media", most)
+	}
+	return n
+}
+
+// measureEvery is how often the descriptors are counted and what is overdue is looked for.
+const measureEvery = 250 * time.Millisecond
+
+// Run keeps the figures fresh and ends HTTP connections that send nothing, until ctx ends.
+func (n *network) Run(ctx context.Context) error {
+	tick := time.NewTicker(measureEvery)
+	defer tick.Stop()
+	defer n.files.spare.drop()
+	for {
+		n.files.measure()
+		n.lobby.expire(n.unheard)
+		n.admission.Forget()
+		if unlogged := n.refusals.Sweep(); unlogged > 0 {
+			n.log.Info("more was refused than the log tells", "lines", unlogged)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// mediaRefused says why requests for media over HTTP are refused, so that the control plane goes on; or nothing.
+func (n *network) mediaRefused() protocol.Cause {
+	switch {
+	case n.files.used() > n.files.mediaMost():
+		return protocol.CauseDescriptors
+	case n.admission.Full():
+		return protocol.CauseConnections
+	}
+	return ""
+}
+
+// figures is for the metrics.
+func (n *network) figures() metrics.Connections {
+	c := metrics.Connections{
+		Open: n.admission.Open(), Descriptors: n.files.used(), DescriptorsMost: n.files.limit, Refused: map[string]uint64{},
+	}
+	refused := n.admission.Refusals()
+	for _, cause := range protocol.Causes() {
+		c.Refused[string(cause)] = refused[cause]
+	}
+	return c
+}
+
 // Listen implements protocol.Net.
 func (n *network) Listen(ctx context.Context, name, address string) (net.Listener, error) {
+	return n.listen(ctx, name, address, nil)
+}
+
+// listenControl is Listen for HTTP: connections have a reserve of descriptors, and those that send nothing make room for others.
+func (n *network) listenControl(ctx context.Context, name, address string) (net.Listener, error) {
+	return n.listen(ctx, name, address, n.lobby)
+}
+
+func (n *network) listen(ctx context.Context, name, address string, b *lobby) (net.Listener, error) {
 	lc := net.ListenConfig{
 		Control: setSocketOptions,
 		KeepAliveConfig: net.KeepAliveConfig{
@@ -58,22 +142,11 @@ func (n *network) Listen(ctx context.Context, name, address string) (net.Listene
 		}
 		return nil, &ListenError{name, address, err}
 	}
+	d := &door{Listener: l, name: name, network: n, lobby: b, done: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.opened = append(n.opened, listening{name, l})
-	return quickListener{l}, nil
-}
-
-// quickListener accepts connections with quick reads.
-type quickListener struct{ net.Listener }
-
-// Accept implements net.Listener.
-func (l quickListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return quickReads(conn), nil
+	n.opened = append(n.opened, listening{name, d})
+	return d, nil
 }
 
 // all returns what is open, in the order of opening.
@@ -88,4 +161,5 @@ func (n *network) close() {
 	for _, l := range n.all() {
 		_ = l.listener.Close() // nothing can be done about it
 	}
+	n.files.spare.drop()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/disk"
 	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/governor"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/log"
 	"github.com/vigil-media/vigil/internal/metrics"
@@ -35,6 +36,7 @@ type Options struct {
 	Version string
 	Console io.Writer // the log goes here
 	Screen  io.Writer // the start-up screen goes here; nil: none
+	Exit    func()    // ends the process at once, when it is out of memory and has not ended in order; nil: nothing does
 }
 
 // Server is a Vigil that listens. Run it.
@@ -46,6 +48,7 @@ type Server struct {
 	store  *disk.Store
 	net    *network
 	hub    *hub.Hub
+	memory *governor.Governor
 	egress *egress.Egress
 	http   *httpServer
 	rooms  []protocol.Server
@@ -61,9 +64,10 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, opt: o, net: &network{}}
+	s := &Server{cfg: cfg, opt: o}
 	s.log = log.New(log.Options{Config: cfg.log, Console: o.Console})
 	s.logger = s.log.Logger()
+	s.net = newNetwork(cfg.hub, s.logger)
 	if err := s.build(); err != nil {
 		s.net.close()
 		return nil, err
@@ -87,20 +91,23 @@ func (s *Server) build() error {
 	}
 	s.egress = egress.New(s.cfg.egress, s.logger)
 	m := metrics.New()
-	s.hub = hub.New(s.cfg.hub, nil, m)
+	s.hub = hub.New(s.cfg.hub, nil, m, alarms{s.logger, s.net.refusals})
+	s.memory = s.newGovernor()
 	mux := protocol.NewMux()
 	mux.Handle("/livez", api.Live(s.hub))
 	mux.Handle("/readyz", api.Ready(s.hub))
-	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.egress, s.opt.Version)))
+	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.egress, s.opt.Version,
+		metrics.NewConnections(s.net.figures), metrics.NewMemory(s.memoryFigures))))
 	mux.Handle("/api/", api.RequireSecret(secret, api.Streams(s.hub)))
 	mux.Handle("/", api.NotFound())
 	env := protocol.Env{
 		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: newIDs(),
+		Refusals: s.net.refusals,
 	}
 	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
 		return err
 	}
-	s.http, err = listenHTTP(s.cfg.http, s.net, tlsConfig, mux, s.logger)
+	s.http, err = listenHTTP(s.cfg.http, s.net, s.net.listenControl, tlsConfig, mux)
 	return err
 }
 
@@ -152,10 +159,12 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.store.Close() //nolint:errcheck // it was only read
 	logs, _ := task.NewGroup(context.WithoutCancel(ctx))
 	logs.Go("log", s.log.Run)
-	control, _ := task.NewGroup(context.WithoutCancel(ctx))
+	control, controlCtx := task.NewGroup(context.WithoutCancel(ctx))
 	control.Go("hub", s.hub.Run)
+	control.Go("memory", s.memory.Run)
 	data, dataCtx := task.NewGroup(context.WithoutCancel(ctx))
 	data.Go("egress", s.egress.Run)
+	data.Go("net", s.net.Run)
 	data.Go("http", s.http.Run)
 	for _, r := range s.rooms {
 		data.Go("protocol", r.Run)
@@ -167,6 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.logger.Info("shutting down", "cause", context.Cause(ctx))
 		s.drain()
 	case <-dataCtx.Done(): // a room failed
+	case <-controlCtx.Done(): // the hub failed, or there is no memory left
 	}
 	data.Stop(hub.ErrClosing)
 	err := data.Wait()

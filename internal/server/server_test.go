@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // load returns a configuration for a server on free ports of the loopback, with its data in a new folder.
-func load(t *testing.T, set ...string) *conf.Config {
+func load(t testing.TB, set ...string) *conf.Config {
 	t.Helper()
 	set = append([]string{
 		"data=" + filepath.Join(t.TempDir(), "data"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0",
@@ -44,7 +44,7 @@ type running struct {
 	stop   func() error
 }
 
-func run(t *testing.T, set ...string) *running {
+func run(t testing.TB, set ...string) *running {
 	t.Helper()
 	r := &running{}
 	s, err := server.New(server.Options{Config: load(t, set...), Version: "test", Console: io.Discard, Screen: &r.screen})

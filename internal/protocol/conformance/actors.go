@@ -24,6 +24,7 @@ type stage struct {
 	room Room
 	form Form
 	sent ledger
+	told hub.Observer // the one that is told of the hub's events, or nil
 }
 
 // source is somebody who publishes what an encoder makes.
@@ -42,24 +43,44 @@ func (s *stage) visit(path string, tracks []*av.Track) Visit {
 	return Visit{House: s.House, Path: path, Query: query, Form: s.form.Name, Tracks: tracks}
 }
 
+// driver publishes by one protocol.
+type driver func(ctx context.Context, v Visit) (Publication, error)
+
+// own is the room's protocol, or the one in memory if nobody can publish by the room's.
+func (s *stage) own() driver {
+	if s.room.Publish == nil {
+		return publishInMemory
+	}
+	return s.room.Publish
+}
+
 // tryPublish asks to publish, by the room's protocol if it can.
 func (s *stage) tryPublish(path string, o sim.Options) (*source, error) {
-	src := &source{stage: s, enc: sim.New(o), origin: uint64(o.Origin)}
-	v := s.visit(path, src.enc.Tracks())
-	publish := s.room.Publish
-	if publish == nil {
-		publish = publishInMemory
-	}
+	return s.tryPublishBy(s.own(), path, o)
+}
+
+func (s *stage) tryPublishBy(d driver, path string, o sim.Options) (*source, error) {
+	return s.begin(d, path, o, sim.New(o))
+}
+
+// begin asks to publish what an encoder makes that was made with o.
+func (s *stage) begin(d driver, path string, o sim.Options, e *sim.Encoder) (*source, error) {
+	src := &source{stage: s, enc: e, origin: uint64(o.Origin)}
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	var err error
-	src.pub, err = publish(ctx, v)
+	src.pub, err = d(ctx, s.visit(path, e.Tracks()))
 	return src, err
 }
 
 func (s *stage) publish(path string, o sim.Options) *source {
 	s.t.Helper()
-	src, err := s.tryPublish(path, o)
+	return s.publishBy(s.own(), path, o)
+}
+
+func (s *stage) publishBy(d driver, path string, o sim.Options) *source {
+	s.t.Helper()
+	src, err := s.tryPublishBy(d, path, o)
 	if err != nil {
 		s.t.Fatalf("publish %s: %v", path, err)
 	}
@@ -206,7 +227,7 @@ func publishInMemory(_ context.Context, v Visit) (Publication, error) {
 		return nil, err
 	}
 	l, err := v.House.Hub.Publish(context.Background(), hub.Request{
-		Key: key, Session: "memory", Protocol: "memory", Query: v.Query,
+		Key: key, Session: fmt.Sprint("m", v.House.visitors.Add(1)), Protocol: "memory", Query: v.Query,
 	})
 	if err != nil {
 		return nil, err
@@ -219,7 +240,7 @@ func publishInMemory(_ context.Context, v Visit) (Publication, error) {
 	here, there := net.Pipe()
 	_ = there.Close()
 	p := &lease{Lease: l, conn: memoryPublisher{here, l}}
-	v.House.Guest(func() { _ = p.conn.Close() }) // it may be closed already
+	v.House.Guest(func() { l.Finish(nil) }) // it may have gone already
 	stop := context.AfterFunc(l.Context(), func() { l.Release(context.Cause(l.Context())) })
 	v.House.t.Cleanup(func() { stop() })
 	return p, nil
@@ -244,7 +265,7 @@ func (memoryPublisher) SetWriteDeadline(time.Time) error { return nil }
 
 // End implements Publication.
 func (l *lease) End() error {
-	l.Release(nil)
+	l.Finish(nil)
 	return nil
 }
 

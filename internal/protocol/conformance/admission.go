@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/hub"
 )
@@ -113,24 +114,31 @@ func playWithoutPublish(s *stage) {
 type token struct{}
 
 // Authorize implements hub.Authorizer.
-func (token) Authorize(_ context.Context, _ hub.Action, q hub.Request) error {
+func (token) Authorize(_ context.Context, _ hub.Action, q hub.Request) (hub.Permit, error) {
 	switch {
 	case strings.Contains(q.Query, "token=good"):
-		return nil
+		return hub.Permit{}, nil
 	case strings.Contains(q.Query, "token=broken"):
-		return errors.New("the authorizer broke")
+		return hub.Permit{}, errors.New("the authorizer broke")
 	}
-	return fmt.Errorf("%w: wrong token", hub.ErrDenied)
+	return hub.Permit{}, fmt.Errorf("%w: wrong token", hub.ErrDenied)
 }
 
+// publishDenied (S01, S08): who is denied hears of no success first, and whatever an authorizer did leaves nothing behind: the key is free
+// as soon as it lets somebody in.
 func publishDenied(s *stage) {
 	_, err := s.tryPublish("live/x?token=bad", s.usual())
 	s.code("publish", err, s.room.Codes.PublishDenied)
-	if _, err = s.tryPublish("live/x?token=broken", s.usual()); err == nil {
+	if _, err = s.tryPublish("live/y?token=broken", s.usual()); err == nil {
 		s.t.Error("an authorizer that breaks lets in")
 	}
 	s.Publishers(0)
-	s.publish("live/x?token=good", s.usual()).write(5)
+	s.publish("live/z?token=good", s.usual()).write(5) // another key: for a second, the answers to those stand
+	<-time.After(1100 * time.Millisecond)
+	for _, path := range []string{"live/x", "live/y"} {
+		s.publish(path+"?token=good", s.usual()).write(5)
+	}
+	s.Publishers(3)
 }
 
 func playDenied(s *stage) {

@@ -30,6 +30,7 @@ type Options struct {
 	Egress   egress.Options
 	Hub      hub.Config // the zero Config means the defaults
 	Auth     hub.Authorizer
+	Observer hub.Observer                                   // or nil
 	TLS      *tls.Config                                    // the room's
 	HTTPS    *tls.Config                                    // of the shared HTTP listener; nil: it is plain
 	Panics   bool                                           // are expected
@@ -50,6 +51,8 @@ type House struct {
 	hubs   *task.Group
 	once   sync.Once
 	guests []func() // end the publishers that are not the room's
+
+	visitors atomic.Uint64 // sessions of the suite's own protocol so far
 }
 
 // patience is how long a test waits for what must happen at all.
@@ -58,10 +61,14 @@ const patience = 10 * time.Second
 // Open builds a room and its surroundings, and runs them until Close or the end of the test.
 func Open(t testing.TB, p protocol.Protocol, o Options) *House {
 	t.Helper()
-	if empty := (hub.Config{}); o.Hub == empty {
+	if o.Hub.Publish.OnConflict == "" {
 		o.Hub = hub.DefaultConfig()
 	}
-	h := &House{t: t, memory: o.Memory, panics: o.Panics, Hub: hub.New(o.Hub, o.Auth)}
+	var observers []hub.Observer
+	if o.Observer != nil {
+		observers = append(observers, o.Observer)
+	}
+	h := &House{t: t, memory: o.Memory, panics: o.Panics, Hub: hub.New(o.Hub, o.Auth, observers...)}
 	h.net = &loopback{narrow: o.Narrow}
 	if o.Memory {
 		h.net = &memory{}

@@ -35,6 +35,7 @@ type Form struct {
 type Codes struct {
 	Busy, PublishDenied string // to a publisher that is not let in
 	Replaced, Silent    string // to one that loses its key
+	Kicked              string // to one that the operator ends
 	NotFound, Denied    string // to a player
 }
 

@@ -28,8 +28,9 @@ type oneCase struct {
 	need need
 	hub  func(*hub.Config, bool) // settings; the flag says that time is real
 	auth hub.Authorizer
-	slow bool // a player does not read: sockets have small buffers
-	stop bool // nor will it: where time is real, the stall timeout is a second
+	tell func() hub.Observer // makes who is told of events
+	slow bool                // a player does not read: sockets have small buffers
+	stop bool                // nor will it: where time is real, the stall timeout is a second
 	run  func(s *stage)
 }
 
@@ -80,7 +81,10 @@ func perform(t *testing.T, r Room, f Form, c oneCase, memory bool) {
 	if c.hub != nil {
 		c.hub(&o.Hub, !memory)
 	}
-	s := &stage{House: Open(t, r.Protocol, o), t: t, room: r, form: f, sent: ledger{}}
+	if c.tell != nil {
+		o.Observer = c.tell()
+	}
+	s := &stage{House: Open(t, r.Protocol, o), t: t, room: r, form: f, sent: ledger{}, told: o.Observer}
 	c.run(s)
 	s.Close() // while the clients are still there
 }
@@ -94,7 +98,7 @@ func cases() []oneCase {
 		{name: "stamps jump", need: playing, run: stampsJump},
 		{name: "stamps go back", need: playing, run: stampsGoBack},
 
-		{name: "second publisher refused", need: publishing, run: secondRefused},
+		{name: "second publisher refused", need: publishing, hub: reject, run: secondRefused},
 		{name: "takeover", need: publishing, hub: takeover, run: secondTakesOver},
 		{name: "play before publish", need: playing, run: playBeforePublish},
 		{name: "play without publish", need: playing, hub: shortWait, run: playWithoutPublish},
@@ -102,19 +106,35 @@ func cases() []oneCase {
 		{name: "play denied", need: playing, auth: token{}, run: playDenied},
 
 		{name: "publisher stops", need: playing, run: publisherStops},
-		{name: "publisher vanishes", need: playing, run: publisherVanishes},
+		{name: "publisher vanishes", need: playing, hub: noResume, run: publisherVanishes},
 		{name: "publisher is silent", need: publishing, hub: shortSilence, run: publisherSilent},
 		{name: "player leaves", need: playing, run: playerLeaves},
 		{name: "player is slow", need: playing, slow: true, hub: smallRing, run: playerSlow},
 		{name: "player stops reading", need: playing, slow: true, stop: true, run: playerStops},
 		{name: "cancel", need: playing, run: cancelled},
 		{name: "server closes", need: playing, run: serverCloses},
+
+		{name: "challenge met", need: publishing, hub: shortChallenge, run: challengeMet},
+		{name: "challenge not met", need: playing, hub: shortChallenge, run: challengeNotMet},
+		{name: "challenger leaves", need: publishing, hub: shortChallenge, run: challengerLeaves},
+		{name: "resume", need: playing, run: resume},
+		{name: "resume window over", need: playing, hub: shortWindow, run: windowOver},
+		{name: "clean stop", need: playing, run: cleanStop},
+		{name: "standby steps in", need: playing, hub: standby, run: standbyStepsIn},
+		{name: "kick", need: playing, run: kick},
+		{name: "end", need: playing, run: endStream},
+		{name: "same identity", need: playing, auth: identities{}, run: sameIdentity},
+		{name: "renamed key", need: playing, auth: renames{}, run: renamedKey},
+		{name: "flapping publisher", need: publishing | fakeTime, tell: newDiary, run: flapping},
+
 		{name: "garbage", hub: shortWait, run: garbage},
 		{name: "drip", need: fakeTime, run: drip},
 		{name: "silent client", need: fakeTime, run: silentClient},
 		{name: "many sessions", need: playing, run: many},
 	}
 }
+
+func reject(c *hub.Config, _ bool) { c.Publish.OnConflict = hub.Reject }
 
 func takeover(c *hub.Config, _ bool) { c.Publish.OnConflict = hub.Takeover }
 
@@ -124,11 +144,27 @@ func shortWait(c *hub.Config, real bool) {
 	}
 }
 
+func noResume(c *hub.Config, _ bool) { c.Publish.ResumeWindow = 0 }
+
 func shortSilence(c *hub.Config, real bool) {
 	if real {
 		c.Publish.MaxSilence = 500 * time.Millisecond
 	}
 }
+
+func shortChallenge(c *hub.Config, real bool) {
+	if real {
+		c.Publish.ChallengeTimeout = 500 * time.Millisecond
+	}
+}
+
+func shortWindow(c *hub.Config, real bool) {
+	if real {
+		c.Publish.ResumeWindow = 300 * time.Millisecond
+	}
+}
+
+func standby(c *hub.Config, _ bool) { c.Publish.OnConflict = hub.Standby }
 
 func smallRing(c *hub.Config, _ bool) { c.Limits.RingUnits = 32 }
 

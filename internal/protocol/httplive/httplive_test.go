@@ -54,7 +54,7 @@ func publish(t testing.TB, h *conformance.House) *broadcast {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Guest(func() { l.Release(nil) })
+	h.Guest(func() { l.Finish(nil) })
 	l.Declare(true, true)
 	s := &broadcast{l, t, sim.New(sim.Options{Video: av.H264, Audio: av.AAC, GOP: 10})}
 	s.write(30)
@@ -111,7 +111,9 @@ func body(t testing.TB, resp answer) refusal {
 
 type denyAll struct{}
 
-func (denyAll) Authorize(context.Context, hub.Action, hub.Request) error { return hub.ErrDenied }
+func (denyAll) Authorize(context.Context, hub.Action, hub.Request) (hub.Permit, error) {
+	return hub.Permit{}, hub.ErrDenied
+}
 
 // noViewers lets in publishers only.
 func noViewers() hub.Config {
@@ -249,7 +251,7 @@ func TestBody(t *testing.T) {
 			t.Errorf("the body begins with % x, %v", begin, err)
 		}
 		p := &playback{tags: flv.NewReader(resp.Body, flv.BodyMax)}
-		go func() { s.Release(nil) }()
+		go func() { s.Finish(nil) }()
 		var check sim.Checker
 		for {
 			u, err := p.Read()
@@ -430,7 +432,7 @@ func TestNormalClose(t *testing.T) {
 					h.Close()
 				}()
 			} else {
-				st.Release(nil)
+				st.Finish(nil)
 			}
 			for err == nil {
 				_, err = s.next()
@@ -731,7 +733,7 @@ func TestTLS(t *testing.T) {
 	}
 	s.awaitPong(t, "playing")
 	h.Viewers(3)
-	st.Release(nil)
+	st.Finish(nil)
 	for err == nil {
 		_, err = s.next()
 	}

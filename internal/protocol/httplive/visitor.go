@@ -118,12 +118,12 @@ func (v *visitor) log() *slog.Logger { return v.logger(v.req.Protocol, v.req.Ses
 
 // turnedAway logs why a viewer does not get to see anything. stopped says that it was not the hub's decision.
 func (v *visitor) turnedAway(stopped bool, err error) {
-	message := "refused to play"
 	if stopped {
-		message = "stopped waiting for a stream"
+		v.log().Info("stopped waiting for a stream", "stream", v.req.Key, "remote", v.req.Remote, "cause", err)
+		return
 	}
-	//nolint:sloglint // one of two
-	v.log().Info(message, "stream", v.req.Key, "remote", v.req.Remote, "cause", err)
+	log := v.env.Refusals.Logger(v.log(), string(hub.ActionPlay)+" "+hub.Reason(err), v.req.Remote.Addr())
+	log.Info("refused to play", "stream", v.req.Key, "remote", v.req.Remote, "cause", err)
 }
 
 // session is what is kept for a viewer.

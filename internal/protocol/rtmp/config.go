@@ -10,7 +10,6 @@ import (
 
 // Limits that are no settings.
 const (
-	setupTimeout = 10 * time.Second       // from accept to publish or play, and again after deleteStream
 	writeTimeout = 5 * time.Second        // of an answer
 	refusalTime  = 500 * time.Millisecond // for a peer that was refused to read why
 	roundsMax    = 16                     // publications, or waits for a stream, of one connection

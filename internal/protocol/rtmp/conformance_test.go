@@ -39,7 +39,7 @@ func room() conformance.Room {
 		},
 		Codes: conformance.Codes{
 			Busy: "NetStream.Publish.BadName", PublishDenied: "NetStream.Publish.BadAuth",
-			Replaced: "NetStream.Publish.BadName", Silent: "NetStream.Publish.Failed",
+			Replaced: "NetStream.Publish.BadName", Silent: "NetStream.Publish.Failed", Kicked: "NetStream.Publish.Failed",
 			NotFound: "NetStream.Play.StreamNotFound", Denied: "NetStream.Play.BadAuth",
 		},
 		Hello: append([]byte{3}, make([]byte, 1536)...),

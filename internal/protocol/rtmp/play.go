@@ -23,7 +23,7 @@ type shareKey struct{ form flv.Form }
 func (s *session) play(ctx context.Context, path, query string) error {
 	req, err := s.request(path, query)
 	if err != nil {
-		s.log.Info("refused to play", "stream", path, "remote", s.remote, "cause", err)
+		s.refusal(hub.ActionPlay, err).Info("refused to play", "stream", path, "remote", s.remote, "cause", err)
 		return s.refuse(playRefusal(err))
 	}
 	if err = s.deadline(0); err != nil {
@@ -66,7 +66,7 @@ func (s *session) unfound(req hub.Request, cause error) error {
 		s.log.Info("stopped waiting for a stream", "stream", req.Key, "cause", waiting.Unwrap())
 		return waiting.Unwrap()
 	}
-	s.log.Info("refused to play", "stream", req.Key, "remote", s.remote, "cause", cause)
+	s.refusal(hub.ActionPlay, cause).Info("refused to play", "stream", req.Key, "remote", s.remote, "cause", cause)
 	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}

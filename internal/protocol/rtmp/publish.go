@@ -19,15 +19,15 @@ import (
 func (s *session) publish(ctx context.Context, path, query string) error {
 	req, err := s.request(path, query)
 	if err != nil {
-		s.log.Info("refused to publish", "stream", path, "remote", s.remote, "cause", err)
+		s.refusal(hub.ActionPublish, err).Info("refused to publish", "stream", path, "remote", s.remote, "cause", err)
 		return s.refuse(publishRefusal(err))
 	}
 	lease, err := s.env.Hub.Publish(ctx, req)
 	if err != nil {
-		s.log.Info("refused to publish", "stream", req.Key, "remote", s.remote, "cause", err)
+		s.refusal(hub.ActionPublish, err).Info("refused to publish", "stream", req.Key, "remote", s.remote, "cause", err)
 		return s.refuse(publishRefusal(err))
 	}
-	lost, err := s.own(lease, req) //nolint:contextcheck // the lease's context is a child of ctx
+	lost, err := s.own(lease) //nolint:contextcheck // the lease's context is a child of ctx
 	switch {
 	case errors.Is(err, errDeleted):
 		s.in.SetLimits(setupLimits())
@@ -43,16 +43,20 @@ func (s *session) publish(ctx context.Context, path, query string) error {
 
 // own feeds the stream and gives the lease back, whatever happens. It says whether the lease was lost, and why it
 // ended.
-func (s *session) own(lease *hub.Lease, req hub.Request) (lost bool, err error) {
+func (s *session) own(lease *hub.Lease) (lost bool, err error) {
 	err = errBroken
 	defer func() {
 		if cause := context.Cause(lease.Context()); cause != nil {
 			lost, err = true, cause
 		}
-		lease.Release(err)
-		s.log.Info("stopped publishing", "stream", req.Key, "cause", err)
+		if errors.Is(err, errDeleted) || errors.Is(err, errIdle) {
+			lease.Finish(err) // by its own word
+		} else {
+			lease.Release(err)
+		}
+		s.log.Info("stopped publishing", "stream", lease.Key(), "cause", err)
 	}()
-	return false, s.feed(lease, req)
+	return false, s.feed(lease)
 }
 
 // refuse tells the peer why, and ends the session.
@@ -64,7 +68,7 @@ func (s *session) refuse(why status) error {
 }
 
 // feed reads media until the peer stops. The hub judges whether enough comes; it ends the lease, and that ends reading.
-func (s *session) feed(lease *hub.Lease, req hub.Request) error {
+func (s *session) feed(lease *hub.Lease) error {
 	start := chunk.AppendUserControl(nil, chunk.EventStreamBegin, mediaStream)
 	start = s.appendStatus(start, status{"NetStream.Publish.Start", levelStatus, "Started publishing stream."})
 	if err := s.send(start); err != nil {
@@ -75,8 +79,8 @@ func (s *session) feed(lease *hub.Lease, req hub.Request) error {
 	}
 	defer s.interrupt(lease.Context())()
 	s.in.SetLimits(publishLimits(int(s.cfg.MaxMessage)))
-	s.log.Info("accepted publisher", "stream", req.Key, "remote", s.remote)
-	f := &feeder{session: s, lease: lease, req: req, demuxer: &flv.Demuxer{}, seen: map[string]bool{}}
+	s.log.Info("accepted publisher", "stream", lease.Key(), "remote", s.remote)
+	f := &feeder{session: s, lease: lease, demuxer: &flv.Demuxer{}, seen: map[string]bool{}}
 	for {
 		m, err := s.in.Read()
 		if err != nil {
@@ -98,7 +102,6 @@ func publishLimits(message int) chunk.Limits {
 type feeder struct {
 	*session
 	lease   *hub.Lease
-	req     hub.Request
 	demuxer *flv.Demuxer
 
 	announced bool            // the tracks have been logged
@@ -215,9 +218,9 @@ func (f *feeder) tag(t flv.Tag) error {
 			return err
 		}
 	}
-	if !f.announced && f.lease.Stream().Ready() {
+	if s := f.lease.Stream(); !f.announced && s != nil && s.Ready() {
 		f.announced = true
-		f.log.Info("publishing", "stream", f.req.Key, "tracks", describe(f.lease.Stream()))
+		f.log.Info("publishing", "stream", f.lease.Key(), "tracks", describe(s))
 	}
 	return nil
 }
@@ -234,7 +237,7 @@ func (f *feeder) complain(err error) error {
 	}
 	if !f.seen[cause] && len(f.seen) < causesMax {
 		f.seen[cause] = true
-		f.log.Warn("skipped a bad media message", "stream", f.req.Key, "cause", err)
+		f.log.Warn("skipped a bad media message", "stream", f.lease.Key(), "cause", err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/conf"
@@ -43,9 +42,7 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 }
 
 func (s *server) listen() error {
-	limit := protocol.NewLimiter(s.cfg.Connections, func(remote net.Addr) {
-		s.env.Log.Debug("too many connections", "protocol", "rtmp", "remote", remote)
-	})
+	limit := protocol.NewLimiter(s.cfg.Connections, nil)
 	if !s.cfg.Listen.Off() {
 		l, err := s.env.Net.Listen(context.Background(), "RTMP", s.cfg.Listen.String())
 		if err != nil {
@@ -91,10 +88,8 @@ func (s *server) panicked(p *task.PanicError) {
 	s.env.Log.Error("a session panicked", "protocol", "rtmp", "cause", p, "stack", string(p.Stack))
 }
 
-// accept never ends but with ctx: an error, such as a lack of descriptors, is waited out.
+// accept ends with ctx. Passing troubles do not come here: the listener waits them out.
 func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool) error {
-	const shortest, longest = 5 * time.Millisecond, time.Second
-	pause := shortest
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
@@ -104,15 +99,8 @@ func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool
 			return nil
 		}
 		if err != nil {
-			s.env.Log.Warn("cannot accept", "protocol", "rtmp", "cause", err, "pause", pause)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-			pause = min(2*pause, longest)
-			continue
+			return err
 		}
-		pause = shortest
 		err = sessions.Go(ctx, "rtmp session", func(ctx context.Context) { s.newSession(conn).run(ctx) })
 		if err != nil { // not to be expected: the listeners have the same limit
 			_ = conn.Close()

@@ -127,28 +127,28 @@ func (s *session) interrupt(ctx context.Context) (stop func()) {
 
 // serve shakes hands and then does what the peer asks for, one publishing or playing after another.
 func (s *session) serve(ctx context.Context) error {
-	if err := s.deadline(setupTimeout); err != nil {
+	if err := s.deadline(s.setupTime()); err != nil {
 		return err
 	}
 	if err := s.shakeHands(ctx); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		s.log.Info("handshake failed", "cause", setupError(err), "remote", s.remote)
+		s.log.Info("handshake failed", "cause", s.setupError(err), "remote", s.remote)
 		return err
 	}
 	for round := range roundsMax {
 		do, err := s.awaitMedia()
 		if err != nil {
 			if round == 0 && ctx.Err() == nil && !errors.Is(err, io.EOF) {
-				s.log.Info("session ended before media", "cause", setupError(err), "remote", s.remote)
+				s.log.Info("session ended before media", "cause", s.setupError(err), "remote", s.remote)
 			}
 			return err
 		}
 		if err = do(ctx); err != nil {
 			return err
 		}
-		if err = s.deadline(setupTimeout); err != nil {
+		if err = s.deadline(s.setupTime()); err != nil {
 			return err
 		}
 	}
@@ -166,10 +166,10 @@ func gone(err error) error {
 }
 
 // setupError names the passing of a phase's limit as what it is.
-func setupError(err error) error {
+func (s *session) setupError(err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("%w (%v)", errSetup, setupTimeout)
+		return fmt.Errorf("%w (%v)", errSetup, s.setupTime())
 	}
 	return gone(err)
 }
@@ -273,3 +273,11 @@ func (s *session) request(path, query string) (hub.Request, error) {
 		Key: key, Session: s.id, Protocol: "rtmp", Remote: s.remote, Query: query, Agent: s.agent,
 	}, err
 }
+
+// refusal returns the log for the line that says that the peer was refused, if it is to be said.
+func (s *session) refusal(a hub.Action, cause error) *slog.Logger {
+	return s.env.Refusals.Logger(s.log, string(a)+" "+hub.Reason(cause), s.remote.Addr())
+}
+
+// setupTime is how long a peer may take from the connection to publish or play, and again after deleteStream.
+func (s *session) setupTime() time.Duration { return s.env.Hub.Limit(hub.Handshake).Age }

@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -489,40 +488,6 @@ func TestConnectionLimit(t *testing.T) {
 	})
 }
 
-// faulty is a listener whose first accepts fail.
-type faulty struct {
-	net.Listener
-	left *atomic.Int32
-}
-
-func (l faulty) Accept() (net.Conn, error) {
-	if l.left.Add(-1) >= 0 {
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
-	}
-	return l.Listener.Accept()
-}
-
-func TestAcceptErrors(t *testing.T) {
-	var left atomic.Int32
-	left.Store(12)
-	wrap := func(name string, l net.Listener) net.Listener {
-		if name == "HTTP" {
-			return l
-		}
-		return faulty{l, &left}
-	}
-	bubble(t, conformance.Options{Wrap: wrap}, func(t *testing.T, h *conformance.House) {
-		begin := time.Now()
-		newPublisher(t, h, "live/x").write(3)
-		if took := time.Since(begin); took < 4*time.Second || took > 6*time.Second {
-			t.Errorf("12 errors were waited out in %v", took) // 5 ms, 10 ms, ... 1 s, 1 s
-		}
-		if n := strings.Count(h.Log(), "cannot accept"); n != 12 {
-			t.Errorf("%d lines about it", n)
-		}
-	})
-}
-
 // broken is a connection whose reading panics once it is told to.
 type broken struct {
 	net.Conn
@@ -586,7 +551,7 @@ func TestPanics(t *testing.T) {
 // panicking is an authorizer that breaks.
 type panicking struct{}
 
-func (panicking) Authorize(context.Context, hub.Action, hub.Request) error {
+func (panicking) Authorize(context.Context, hub.Action, hub.Request) (hub.Permit, error) {
 	panic("a fault for the test")
 }
 
