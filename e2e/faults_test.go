@@ -161,11 +161,11 @@ func scale(t testing.TB) int {
 	return max(1, cycles(t)/1000)
 }
 
-// TestCycles connects, publishes, plays and is cut off at any byte, by FIN, by RST, or without a word, again and again. After it
-// nothing is left over (card R01).
+// TestCycles connects, publishes, plays and is cut off at any byte, by FIN, by RST, or without a word, over all protocols, again and again;
+// and a key that was being published is published once more. After it nothing is left over (cards R01, S11).
 func TestCycles(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "publish.max_silence=1s", "play.wait=500ms", "egress.stall_timeout=2s")
+	s := serveTLS(t, "publish.max_silence=1s", "play.wait=500ms", "egress.stall_timeout=2s")
 	c := newCanary(t, s, 20_000)
 	cut(t, c.target, 150, 1) // so that what grows once has grown
 	within(t, 40*time.Second, "the sessions of the warm-up are gone", func() bool { return s.alone(t) })
@@ -202,7 +202,7 @@ func cut(t testing.TB, target faults.Target, n int, seed uint64) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(w)))
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				cy := faults.NewCycle(r)
+				cy := faults.NewCycle(r, target)
 				conn, err := cy.Run(t.Context(), target, fmt.Sprintf("cycle-%d-%d", seed, i))
 				if err != nil && failed.Add(1) <= 5 {
 					t.Errorf("%+v: %v", cy, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp"
+	"github.com/vigil-media/vigil/internal/sim"
 )
 
 // refusal returns the status code of an error.
@@ -48,13 +49,12 @@ func TestSecondPublisher(t *testing.T) {
 		t.Errorf("%d units of %d", n, len(units))
 	}
 	// ffmpeg is refused with an exit code.
-	q := publish(t, s, "owned", flv.Enhanced, trackOf(av.Video, units), trackOf(av.Audio, units))
-	q.send(0, units[:2]...)
+	stop := broadcast(t, s, "owned", sim.Options{Video: av.H264, Audio: av.AAC})
 	f, _ := publishFFmpeg(t, s, clipAAC, "owned")
 	if code := f.wait(t, 15*time.Second); code == 0 {
 		t.Error("ffmpeg thinks that it has published")
 	}
-	q.end()
+	stop()
 }
 
 // TestTakeover replaces a publisher: ffmpeg's viewers stay attached and play on.

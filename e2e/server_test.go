@@ -260,17 +260,19 @@ func (s *server) authorized() map[string]string {
 type (
 	apiSession struct {
 		ID, Protocol, Agent string
+		Remote              string
 		Sent                uint64 `json:"sent_bytes"`
 		Received            uint64 `json:"received_bytes"`
 		Skips               uint64
 	}
 	apiStream struct {
-		Key      string
-		Epoch    uint64
-		Ready    bool
-		Tracks   []struct{ Kind, Codec, Description string }
-		Viewers  map[string]int
-		Sessions []apiSession
+		Key, State string
+		Epoch      uint64
+		Ready      bool
+		Tracks     []struct{ Kind, Codec, Description string }
+		Viewers    map[string]int
+		Publisher  *apiSession
+		Sessions   []apiSession
 	}
 	apiStreams struct {
 		Publishers, Viewers int

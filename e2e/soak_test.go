@@ -204,7 +204,7 @@ func (k *soak) run(ctx context.Context, name string, args ...string) error {
 
 // cut breaks a session anywhere.
 func (k *soak) cut(ctx context.Context, r *rand.Rand) error {
-	cy := faults.NewCycle(r)
+	cy := faults.NewCycle(r, k.s.target(k.streams[0]))
 	if cy.How == faults.Deaf { // TestCycles has those: it takes the server 20 s to know
 		cy.How = faults.RST
 	}

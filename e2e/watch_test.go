@@ -29,6 +29,8 @@ type watcher struct {
 
 	mu    sync.Mutex
 	check sim.Checker
+	tag   sim.Tag       // of the last unit
+	dts   time.Duration // of the last unit
 	last  time.Time     // when the last unit came
 	worst time.Duration // the longest time without one
 	err   error         // why it ended; nil: it was told to, or the stream is over
@@ -58,9 +60,14 @@ func (w *watcher) run(ctx context.Context, to faults.Target) error {
 	}
 	defer p.Close()
 	defer context.AfterFunc(ctx, func() { p.Close() })()
+	return w.read(p.ReadTag)
+}
+
+// read judges all units that come.
+func (w *watcher) read(next func() (flv.Tag, error)) error {
 	var d flv.Demuxer
 	for {
-		tag, err := p.ReadTag()
+		tag, err := next()
 		if err != nil {
 			return err
 		}
@@ -74,10 +81,11 @@ func (w *watcher) run(ctx context.Context, to faults.Target) error {
 			if !w.last.IsZero() {
 				w.worst = max(w.worst, now.Sub(w.last))
 			}
-			w.last = now
+			w.last, w.dts = now, u.DTS
 			if err = w.check.Unit(u); err != nil {
 				break
 			}
+			w.tag, _ = sim.Read(u) // it has just been read
 		}
 		w.mu.Unlock()
 		if err != nil {
@@ -97,6 +105,23 @@ func (w *watcher) units() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.check.Units
+}
+
+// newest is the tag and the stamp of the unit that came last.
+func (w *watcher) newest() (sim.Tag, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tag, w.dts
+}
+
+// over says whether it has ended.
+func (w *watcher) over() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // gap is the longest time without a unit, up to now if it still watches.

@@ -12,13 +12,14 @@ type Break int
 
 // The ways.
 const (
-	FIN  Break = iota // in order
-	RST               // reset (F-RST)
-	Deaf              // not at all: the peer vanishes (F-HALF)
+	FIN    Break = iota // in order
+	RST                 // reset (F-RST)
+	Deaf                // not at all: the peer vanishes (F-HALF)
+	Silent              // not at all: the peer says nothing more, and its kernel answers
 )
 
 // String returns the name.
-func (b Break) String() string { return [...]string{"FIN", "RST", "deaf"}[b] }
+func (b Break) String() string { return [...]string{"FIN", "RST", "deaf", "silent"}[b] }
 
 // errCut is what a connection returns once it has been broken.
 var errCut = errors.New("cut")
@@ -90,7 +91,7 @@ func (c *cutConn) cut() {
 		if c.err = deafen(c.TCPConn); c.err == nil {
 			return // it stays open
 		}
-	case FIN:
+	case FIN, Silent:
 	}
 	if err := c.TCPConn.Close(); c.err == nil {
 		c.err = err

@@ -8,12 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/url"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
-	"github.com/vigil-media/vigil/internal/container/flv"
-	"github.com/vigil-media/vigil/internal/protocol/rtmp"
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
@@ -27,10 +24,21 @@ type Target struct {
 
 // Cycle is one session that is cut off somewhere (R01).
 type Cycle struct {
-	Kind  string // what it is about
+	Kind  Kind
+	Over  Way
 	How   Break
 	Bytes int // after which it is cut: those that it writes, or, when it plays, those that it reads
 }
+
+// Kind is what a cycle is about.
+type Kind string
+
+// The kinds.
+const (
+	PublishAndCut Kind = "publish"
+	PlayAndCut    Kind = "play"
+	WaitAndCut    Kind = "play what nobody publishes"
+)
 
 // Bytes that go by before a session of each kind is in full swing, and a bit.
 const (
@@ -39,100 +47,91 @@ const (
 	timeLimit = 8 * time.Second
 )
 
-// NewCycle draws a cycle. One in fifty vanishes without a word.
-func NewCycle(r *rand.Rand) Cycle {
-	kinds := [...]string{"publish", "play over RTMP", "play over HTTP", "publish", "play over RTMP", "play nothing"}
+// againLimit is how long a publisher that comes back may have to wait for its key: as long as a challenge, and a bit.
+const againLimit = 4 * time.Second
+
+// NewCycle draws a cycle for a target. One in fifty vanishes without a word.
+func NewCycle(r *rand.Rand, t Target) Cycle {
+	kinds := [...]Kind{PublishAndCut, PlayAndCut, PlayAndCut, PublishAndCut, PlayAndCut, WaitAndCut}
 	c := Cycle{Kind: kinds[r.IntN(len(kinds))], How: Break(r.IntN(2))}
+	plain, secure := []Way{RTMP, HTTP, WS}, []Way{RTMPS, HTTPS, WSS}
+	most := readMost
+	if c.Kind != PlayAndCut {
+		plain, secure, most = []Way{RTMP}, []Way{RTMPS}, writeMost
+	}
+	if c.Over = plain[r.IntN(len(plain))]; t.RTMPS != "" && r.IntN(3) == 0 {
+		c.Over = secure[r.IntN(len(secure))]
+	}
 	if r.IntN(50) == 0 {
 		c.How = Deaf
 	}
-	if c.Kind == "play over RTMP" || c.Kind == "play over HTTP" {
-		c.Bytes = 1 + r.IntN(readMost)
-	} else {
-		c.Bytes = 1 + r.IntN(writeMost)
-	}
+	c.Bytes = 1 + r.IntN(most)
 	return c
 }
 
-// Run does it. The connection that it returns is open if it has become deaf: close it when the server must have noticed.
-// An error means that the server did not play along although nothing was wrong yet.
+// Run does it, and publishes the key of a publisher once more, which must be let in. The connection that it returns is open if it has
+// become deaf: close it when the server must have noticed. An error means that the server did not play along although nothing was
+// wrong yet, or any more.
 func (c Cycle) Run(ctx context.Context, t Target, name string) (io.Closer, error) {
-	address := t.RTMP
-	if c.Kind == "play over HTTP" {
-		address = t.HTTP
-	}
 	var d net.Dialer
-	plain, err := d.DialContext(ctx, "tcp", address)
+	plain, err := d.DialContext(ctx, "tcp", t.address(c.Over))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Kind, err)
 	}
 	tcp, _ := plain.(*net.TCPConn) // of "tcp"
-	conn := &cutConn{TCPConn: tcp, how: c.How, left: c.Bytes, writing: c.Kind == "publish" || c.Kind == "play nothing"}
+	conn := &cutConn{TCPConn: tcp, how: c.How, left: c.Bytes, writing: c.Kind != PlayAndCut}
 	if err = conn.SetDeadline(time.Now().Add(timeLimit)); err != nil {
 		return nil, err
 	}
-	switch c.Kind {
-	case "publish":
-		err = publish(ctx, conn, &url.URL{Scheme: "rtmp", Host: t.RTMP, Path: "/live/" + name})
-	case "play nothing":
-		err = play(ctx, conn, &url.URL{Scheme: "rtmp", Host: t.RTMP, Path: "/live/" + name})
-	case "play over RTMP":
-		err = play(ctx, conn, &url.URL{Scheme: "rtmp", Host: t.RTMP, Path: "/" + t.Live})
-	default:
-		err = get(conn, t)
+	if c.Kind != PlayAndCut {
+		t.Live = "live/" + name
 	}
-	if conn.broken() || c.Kind == "play nothing" { // which is refused after a while, if it is not cut before
+	if c.Kind == PublishAndCut {
+		err = publish(ctx, conn, t, c.Over)
+	} else {
+		err = play(ctx, conn, t, c.Over)
+	}
+	if conn.broken() || c.Kind == WaitAndCut { // which is refused after a while, if it is not cut before
 		err = nil
 	}
-	closeErr := conn.Close()
-	return tcp, errors.Join(err, closeErr)
+	err = errors.Join(err, conn.Close())
+	if err == nil && c.Kind == PublishAndCut {
+		err = publishAgain(ctx, t, c.Over)
+	}
+	return tcp, err
 }
 
 // publish publishes until it is cut.
-func publish(ctx context.Context, conn net.Conn, u *url.URL) error {
-	c, err := rtmp.NewClient(ctx, conn, u, false)
+func publish(ctx context.Context, conn *cutConn, t Target, w Way) error {
+	p, err := publishOn(ctx, conn.TCPConn, conn, t, w, sim.Options{Video: av.H264, Audio: av.AAC})
+	for err == nil {
+		err = p.Next()
+	}
+	if p != nil && conn.how != Deaf {
+		defer func() { <-p.Ended() }() // a cut ends it
+	}
+	return errors.Join(err, conn.Close())
+}
+
+// publishAgain publishes a key that has just been given up, however that was, and means its end.
+func publishAgain(ctx context.Context, t Target, w Way) error {
+	ctx, cancel := context.WithTimeout(ctx, againLimit)
+	defer cancel()
+	p, took, attempts, err := Insist(ctx, t, w, sim.Options{Video: av.H264}, 100*time.Millisecond)
 	if err != nil {
-		return err
+		return fmt.Errorf("publish again: after %d attempts in %v: %w", attempts, took, err)
 	}
-	if err := c.Publish(ctx); err != nil {
-		return err
+	for range 3 {
+		err = errors.Join(err, p.Next())
 	}
-	e := sim.New(sim.Options{Video: av.H264, Audio: av.AAC})
-	for _, t := range e.Tracks() {
-		if err := c.WriteTag(flv.Tag{Type: flv.TypeFor(t.Kind()), Body: flv.Enhanced.AppendConfig(nil, t)}); err != nil {
-			return err
-		}
-	}
-	for {
-		u := e.Next()
-		tag := flv.Tag{Type: flv.TypeFor(u.Track.Kind()), Time: flv.Milliseconds(u.DTS), Body: flv.Enhanced.AppendUnit(nil, u)}
-		if err := c.WriteTag(tag); err != nil {
-			return err
-		}
-	}
+	return errors.Join(err, p.Unpublish(), p.Close())
 }
 
 // play plays until it is cut.
-func play(ctx context.Context, conn net.Conn, u *url.URL) error {
-	c, err := rtmp.NewClient(ctx, conn, u, true)
-	if err != nil {
-		return err
+func play(ctx context.Context, conn *cutConn, t Target, w Way) error {
+	p, err := playOn(ctx, conn.TCPConn, conn, t, w)
+	for err == nil {
+		_, err = p.ReadTag()
 	}
-	if err := c.Play(ctx); err != nil {
-		return err
-	}
-	for {
-		if _, err := c.ReadTag(); err != nil {
-			return err
-		}
-	}
-}
-
-// get plays over HTTP until it is cut.
-func get(conn net.Conn, t Target) error {
-	if _, err := fmt.Fprintf(conn, "GET /%s.live.flv HTTP/1.1\r\nHost: %s\r\n\r\n", t.Live, t.HTTP); err != nil {
-		return err
-	}
-	_, err := io.Copy(io.Discard, struct{ io.Reader }{conn}) // not past Read, by the connection's WriteTo
 	return err
 }

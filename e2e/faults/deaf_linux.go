@@ -19,6 +19,11 @@ func deafen(c *net.TCPConn) error {
 	})
 }
 
+// undeafen undoes deafen.
+func undeafen(c *net.TCPConn) error {
+	return control(c, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
+}
+
 func control(c *net.TCPConn, fn func(fd int) error) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

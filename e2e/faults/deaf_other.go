@@ -10,4 +10,6 @@ import (
 
 func deafen(*net.TCPConn) error { return errors.ErrUnsupported }
 
+func undeafen(*net.TCPConn) error { return errors.ErrUnsupported }
+
 func smallWindow(_, _ string, _ syscall.RawConn) error { return nil }

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/container/amf"
 	"github.com/vigil-media/vigil/internal/container/flv"
@@ -33,6 +35,7 @@ const (
 // Player has asked to be played to. How it goes on is its owner's choice: one that never reads stalls (Q06, N01; F-ZWIN).
 type Player struct {
 	conn   net.Conn
+	tcp    *net.TCPConn                // under it
 	client *rtmp.Client                // of RTMP
 	read   func() (flv.Tag, error)     // of what comes next
 	begin  func(p *Player) (err error) // reads what comes before the first tag; nil: that has been done
@@ -41,25 +44,50 @@ type Player struct {
 // Play connects and asks for the target's stream. A narrow player has hardly any room for what comes. Of HTTP, the
 // answer is not read before the first tag is.
 func Play(ctx context.Context, t Target, w Way, narrow bool) (*Player, error) {
-	address := map[Way]string{RTMP: t.RTMP, RTMPS: t.RTMPS, HTTP: t.HTTP, WS: t.HTTP, HTTPS: t.HTTPS, WSS: t.HTTPS}[w]
+	return playAt(ctx, t, w, narrow, nil)
+}
+
+// PlaySlowly is Play for a player that reads no more than a number of bytes a second, which may change; 0 is no limit (Q06, N08).
+func PlaySlowly(ctx context.Context, t Target, w Way, rate *atomic.Int64) (*Player, error) {
+	return playAt(ctx, t, w, true, rate)
+}
+
+func playAt(ctx context.Context, t Target, w Way, narrow bool, rate *atomic.Int64) (*Player, error) {
 	var d net.Dialer
 	if narrow {
 		d.Control = smallWindow
 	}
-	conn, err := d.DialContext(ctx, "tcp", address)
+	conn, err := d.DialContext(ctx, "tcp", t.address(w))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", w, err)
 	}
-	if w == RTMPS || w == HTTPS || w == WSS {
+	tcp, _ := conn.(*net.TCPConn) // of "tcp"
+	if rate != nil {
+		conn = &slowConn{Conn: conn, rate: rate}
+	}
+	return playOn(ctx, tcp, conn, t, w)
+}
+
+// address is where one plays.
+func (t *Target) address(w Way) string {
+	return map[Way]string{RTMP: t.RTMP, RTMPS: t.RTMPS, HTTP: t.HTTP, WS: t.HTTP, HTTPS: t.HTTPS, WSS: t.HTTPS}[w]
+}
+
+// secure says whether there is TLS under it.
+func (w Way) secure() bool { return w == RTMPS || w == HTTPS || w == WSS }
+
+func playOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w Way) (*Player, error) {
+	var err error
+	if w.secure() {
 		secure := tls.Client(conn, t.TLS)
 		if err = secure.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", w, err), conn.Close())
 		}
 		conn = secure
 	}
-	p := &Player{conn: conn}
+	p := &Player{conn: conn, tcp: tcp}
 	if w == RTMP || w == RTMPS {
-		err = p.playRTMP(ctx, &url.URL{Scheme: "rtmp", Host: address, Path: "/" + t.Live})
+		err = p.playRTMP(ctx, &url.URL{Scheme: "rtmp", Host: t.address(w), Path: "/" + t.Live})
 	} else {
 		err = p.ask(t, w == WS || w == WSS)
 	}
@@ -136,14 +164,16 @@ func (p *Player) Pause(on bool) error {
 }
 
 // Reset breaks the connection.
-func (p *Player) Reset() error {
-	conn := p.conn
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
-	tcp, _ := conn.(*net.TCPConn) // of "tcp"
-	return errors.Join(tcp.SetLinger(0), tcp.Close())
-}
+func (p *Player) Reset() error { return errors.Join(p.tcp.SetLinger(0), p.tcp.Close()) }
+
+// Vanish makes the player deaf: it neither acknowledges nor resets any more (F-HALF).
+func (p *Player) Vanish() error { return deafen(p.tcp) }
+
+// Address is the player's own end of the connection.
+func (p *Player) Address() string { return p.tcp.LocalAddr().String() }
+
+// Drop closes the connection without the farewell of TLS.
+func (p *Player) Drop() error { return p.tcp.Close() }
 
 // Close closes the connection without a word.
 func (p *Player) Close() error { return p.conn.Close() }
@@ -198,4 +228,28 @@ func (f *frames) next() error {
 	}
 	_, err := f.in.Discard(int(size)) //nolint:gosec // a control frame is short
 	return err
+}
+
+// slowConn reads no more than a rate: every tenth of a second, a tenth of it.
+type slowConn struct {
+	net.Conn
+	rate *atomic.Int64 // bytes a second; 0: no limit
+	left int           // of the present tenth
+	next time.Time     // when the next one begins
+}
+
+// Read implements net.Conn.
+func (c *slowConn) Read(b []byte) (int, error) {
+	const span = 100 * time.Millisecond
+	rate := c.rate.Load()
+	if rate == 0 {
+		return c.Conn.Read(b)
+	}
+	if c.left <= 0 {
+		time.Sleep(time.Until(c.next)) // a tenth of a second at the most
+		c.left, c.next = int(rate/int64(time.Second/span)), time.Now().Add(span)
+	}
+	n, err := c.Conn.Read(b[:min(len(b), max(c.left, 1))])
+	c.left -= n
+	return n, err
 }
