@@ -98,7 +98,8 @@ func (s *Stream) write(p *Publisher, u *av.AccessUnit, now time.Time) (failed []
 // begin prepares the stream for the first unit that it takes from p: nothing of the tracks of the publisher before is left. Under mu.
 func (s *Stream) begin(p *Publisher, u *av.AccessUnit, now time.Time) {
 	p.wrote = true
-	s.first, s.complete = now, false
+	s.first = now
+	s.complete.Store(false)
 	gone := s.Tracks()
 	if len(gone) == 0 {
 		return
@@ -190,5 +191,5 @@ func (s *Stream) isKey(u *av.AccessUnit) bool {
 			return u.Key && u.Track.ID == t.ID
 		}
 	}
-	return !s.declared.video || s.complete
+	return !s.declared.video || s.complete.Load()
 }

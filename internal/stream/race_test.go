@@ -14,8 +14,8 @@ import (
 
 var errOver = errors.New("over")
 
-// Readers and viewers come, read at any pace, and go, while publishers write and replace one another. Every one of them
-// gets a subsequence, begins and goes on with keys, and ends with the cause.
+// Readers and viewers come, read at any pace, and go, while publishers write and replace one another, and memory is short at times. Every
+// one of them gets a subsequence, begins and goes on with keys, and ends with the cause.
 func TestConcurrent(t *testing.T) {
 	s := New(Options{Units: 64, MaxSkips: 1 << 30})
 	var wg sync.WaitGroup
@@ -38,6 +38,13 @@ func TestConcurrent(t *testing.T) {
 			s.Stats()
 			s.Tracks()
 			_ = s.WaitReady(t.Context())
+			runtime.Gosched()
+		}
+	})
+	wg.Go(func() {
+		for rnd := rand.New(rand.NewPCG(3, 0)); !stopped.Load(); { // half of the time
+			s.Squeeze(max(0, rnd.Int64N(4000)-2000))
+			s.Rings()
 			runtime.Gosched()
 		}
 	})

@@ -29,7 +29,8 @@ type ring[T any] struct {
 	head  atomic.Uint64
 	tail  atomic.Uint64
 	key   atomic.Uint64 // sequence number of the newest key item plus 1; 0: none yet
-	bytes int64         // the writer's
+	bytes int64         // the writer's, and so is
+	bound int64         // how many there may be: as many as the options say, or fewer while memory is short
 	read  atomic.Bool   // there may be readers that are late: Keep is for them
 	ended atomic.Pointer[error]
 
@@ -41,7 +42,7 @@ type ring[T any] struct {
 const slotsMin = 256
 
 func newRing[T any](o Options) *ring[T] {
-	r := &ring[T]{opt: o, most: 1 << bits.Len(uint(max(o.Units, 2)-1))}
+	r := &ring[T]{opt: o, bound: o.Bytes, most: 1 << bits.Len(uint(max(o.Units, 2)-1))}
 	slots := make([]atomic.Pointer[item[T]], min(r.most, slotsMin))
 	r.slots.Store(&slots)
 	return r
@@ -102,7 +103,7 @@ func (r *ring[T]) room() {
 func (r *ring[T]) trim(newest uint64, dts time.Duration, now time.Time) {
 	for tail := r.tail.Load(); tail < newest; tail++ {
 		oldest := r.at(tail)
-		surplus := r.bytes > r.opt.Bytes || dts-oldest.dts > r.opt.Age
+		surplus := r.bytes > r.bound || dts-oldest.dts > r.opt.Age
 		key := r.key.Load()
 		young := now.Sub(oldest.at) <= r.opt.Keep && (r.read.Load() || key <= tail)
 		wanted := young || key == tail+1 // where a newcomer starts
@@ -110,6 +111,19 @@ func (r *ring[T]) trim(newest uint64, dts time.Duration, now time.Time) {
 			return
 		}
 		r.evict()
+	}
+}
+
+// squeeze makes bytes the bound, or what the options say if that is less, or if bytes are 0. What is beyond it is forgotten at once,
+// as if the newest item were appended again. Writer only.
+func (r *ring[T]) squeeze(bytes int64) {
+	r.bound = r.opt.Bytes
+	if bytes > 0 {
+		r.bound = min(bytes, r.bound)
+	}
+	if head := r.head.Load(); r.bytes > r.bound {
+		newest := r.at(head - 1)
+		r.trim(newest.seq, newest.dts, newest.at)
 	}
 }
 

@@ -29,6 +29,7 @@ type Muxer interface {
 const (
 	chunkSize    = 256 << 10 // packets are cut out of chunks of this size, so that neighbours are contiguous
 	chunkSizeMin = 16 << 10  // the first chunk of a share
+	chunksMin    = 8         // that a ring's bound has room for while memory is short: of a chunk is kept all or nothing
 )
 
 // packet is one unit in the bytes of a share's format.
@@ -50,6 +51,7 @@ type Share struct {
 	tracks    []*av.Track // of the newest packet
 	chunk     []byte
 	nextChunk int  // bytes
+	chunkMost int  // bytes, unless a packet needs more
 	start     bool // a viewer may start at the next packet: the key unit before it is of a track that the format lacks
 	viewers   int
 	idle      time.Time // since when nobody watches
@@ -101,9 +103,10 @@ func (s *Stream) Watch(key any, mux func() Muxer) (*Viewer, error) {
 	}
 	sh := s.shares[key]
 	if sh == nil {
-		sh = &Share{stream: s, key: key, mux: mux(), ring: newRing[packet](s.opt), nextChunk: chunkSizeMin}
+		sh = &Share{stream: s, key: key, mux: mux(), ring: newRing[packet](s.opt), nextChunk: chunkSizeMin, chunkMost: chunkSize}
 		sh.ring.read.Store(true)
 		sh.wakers.Store(&[]Waker{})
+		sh.squeeze(s.squeezed)
 		if err := sh.fill(); err != nil {
 			return nil, err
 		}
@@ -181,7 +184,7 @@ func (sh *Share) write(it *item[*av.AccessUnit]) (err error) {
 		return nil
 	}
 	b = sh.store(b)
-	if it.value.Track.Kind() == av.Video && cap(sh.chunk)-len(sh.chunk) < min(2*len(b), chunkSize/4) {
+	if it.value.Track.Kind() == av.Video && cap(sh.chunk)-len(sh.chunk) < min(2*len(b), sh.chunkMost/4) {
 		sh.chunk = nil // what goes with the next picture would be cut in two, and sent with two system calls
 	}
 	sh.ring.append(item[packet]{
@@ -205,7 +208,17 @@ func (sh *Share) room(size int) []byte {
 // renew begins a chunk with room for size bytes at least.
 func (sh *Share) renew(size int) {
 	sh.chunk = make([]byte, 0, max(sh.nextChunk, size))
-	sh.nextChunk = min(2*sh.nextChunk, chunkSize)
+	sh.nextChunk = min(2*sh.nextChunk, sh.chunkMost)
+}
+
+// squeeze bounds the ring of bytes to that many, and the chunks with it; 0: as the options say. Under mu.
+func (sh *Share) squeeze(bytes int64) {
+	sh.ring.squeeze(bytes)
+	sh.chunkMost = chunkSize
+	if bytes > 0 {
+		sh.chunkMost = int(min(max(bytes/chunksMin, chunkSizeMin), chunkSize))
+	}
+	sh.nextChunk = min(sh.nextChunk, sh.chunkMost)
 }
 
 // store makes what was appended to room a part of the chunk. If it did not fit there, it lies elsewhere, and is copied to a

@@ -34,13 +34,14 @@ type Stream struct {
 	shares   map[any]*Share
 	declared declaration
 	first    time.Time // when the publisher's first unit came
-	complete bool      // the publisher's tracks are known, or have been waited for long enough
+	squeezed int64     // bytes that each ring may keep while memory is short; 0: as many as the options say
 
-	active atomic.Pointer[[]*Share]    // the shares, for the writer
-	tracks atomic.Pointer[[]*av.Track] // sorted by ID; replaced, never changed
-	ready  chan struct{}
+	active atomic.Pointer[[]*Share]            // the shares, for the writer
+	tracks atomic.Pointer[[]*av.Track]         // sorted by ID; replaced, never changed
 	stats  atomic.Pointer[map[int]*trackStats] // by track ID; replaced, never changed
 	total  meter
+
+	complete atomic.Bool // the publisher's tracks are known, or have been waited for long enough. It changes under mu
 
 	splices atomic.Uint64 // how often another publisher has gone on
 	since   atomic.Int64  // media time from which on all units are the present publisher's; set before its tracks are
@@ -53,7 +54,7 @@ func New(o Options) *Stream {
 	o = o.withDefaults()
 	s := &Stream{
 		opt: o, made: time.Now(), time: timeline{mode: o.Stamps}, units: newRing[*av.AccessUnit](o),
-		shares: map[any]*Share{}, ready: make(chan struct{}),
+		shares: map[any]*Share{},
 	}
 	s.active.Store(&[]*Share{})
 	s.tracks.Store(&[]*av.Track{})
@@ -88,15 +89,9 @@ func (s *Stream) Ended() error {
 	return nil
 }
 
-// Ready says whether the tracks are known: each that was announced has come, or has been waited for long enough.
-func (s *Stream) Ready() bool {
-	select {
-	case <-s.ready:
-		return true
-	default:
-		return false
-	}
-}
+// Ready says whether the tracks are known of the publisher that has written last: each that was announced has come, or has been waited
+// for long enough. So a stream that has lost its publisher is as ready as it was, until another writes.
+func (s *Stream) Ready() bool { return s.complete.Load() }
 
 // WaitReady waits until the stream is ready. It returns the end's cause if the stream ends first, and the context's cause
 // when that ends.
@@ -110,9 +105,7 @@ func (s *Stream) WaitReady(ctx context.Context) error {
 			return err
 		}
 		select {
-		case <-s.ready:
-			return nil
-		case <-wake: // a unit, or the end
+		case <-wake: // a unit, which alone makes a stream ready, or the end
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -133,6 +126,27 @@ func (s *Stream) adopt(p *Publisher) {
 	s.adopted = p.epoch
 	s.time.restart()
 	s.declared = declaration{}
+}
+
+// Rings is how many rings the stream has: that of units, and one for each format that is being muxed.
+func (s *Stream) Rings() int { return 1 + len(*s.active.Load()) }
+
+// Squeeze bounds each of the stream's rings to that many bytes, if that is less than the options say, until it is called again; 0: to what
+// the options say. What is beyond the bound is forgotten at once, the oldest first, even if that is a part of the newest GOP; the
+// newest unit stays. Readers whose next unit is gone jump. Formats that nobody watches are given up.
+func (s *Stream) Squeeze(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.squeezed = bytes
+	s.units.squeeze(bytes)
+	for key, sh := range s.shares {
+		if sh.squeeze(bytes); bytes > 0 && sh.viewers == 0 {
+			delete(s.shares, key)
+		}
+	}
+	if len(s.shares) < len(*s.active.Load()) {
+		s.publishShares()
+	}
 }
 
 // NewReader returns a reader that starts at the newest key unit.
@@ -178,9 +192,9 @@ func hasKind(tracks []*av.Track, k av.Kind) bool {
 	return slices.ContainsFunc(tracks, func(t *av.Track) bool { return t.Kind() == k })
 }
 
-// checkReady notes when the publisher's tracks are complete; the first time makes the stream ready. Under mu.
+// checkReady notes when the publisher's tracks are complete: then the stream is ready. Under mu.
 func (s *Stream) checkReady(now time.Time) {
-	if s.complete {
+	if s.complete.Load() {
 		return
 	}
 	video, audio, wait := true, true, undeclaredWait
@@ -191,8 +205,5 @@ func (s *Stream) checkReady(now time.Time) {
 	if missing && now.Sub(s.first) < wait {
 		return
 	}
-	s.complete = true
-	if !s.Ready() {
-		close(s.ready)
-	}
+	s.complete.Store(true)
 }

@@ -299,6 +299,63 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// A newcomer waits for the tracks of the publisher that writes now, not longer than for those of the first; while nobody writes, what the
+// ring holds is good enough.
+func TestReadyAfterSplice(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		declare []bool // video, audio
+		sound   int    // ms after the first picture; -1: never
+		ready   int    // ms after the first picture
+	}{
+		{"both, declared", []bool{true, true}, 300, 300},
+		{"sound missing, declared", []bool{true, true}, -1, 2000},
+		{"video alone, declared", []bool{true, false}, -1, 0},
+		{"both, undeclared", nil, 300, 300},
+		{"video alone, undeclared", nil, -1, 1000},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, e := New(Options{}), av264(25)
+				write(t, s.Publish(), e.Take(20)...)
+				s.Publish() // nobody: the first is lost
+				time.Sleep(5 * time.Second)
+				p := s.Publish()
+				if tc.declare != nil {
+					p.Declare(tc.declare[0], tc.declare[1])
+				}
+				if !s.Ready() || s.WaitReady(t.Context()) != nil {
+					t.Fatal("not ready although nobody has followed yet")
+				}
+				begin, ready := time.Now(), make(chan int, 1)
+				e = av264(25)
+				for at := 0; at <= 3000; at += 20 {
+					for u := e.Next(); ; u = e.Next() {
+						if u.Track.Kind() == av.Video {
+							write(t, p, u)
+							break
+						}
+						if at == tc.sound {
+							write(t, p, u)
+						}
+					}
+					if at == 0 {
+						go func() {
+							if s.WaitReady(t.Context()) == nil {
+								ready <- int(time.Since(begin).Milliseconds())
+							}
+						}()
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+				if got := <-ready; got != tc.ready || !s.Ready() {
+					t.Errorf("ready after %d ms, want %d", got, tc.ready)
+				}
+			})
+		})
+	}
+}
+
 // The wait for tracks begins anew with another publisher.
 func TestReadyAfterTakeover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -217,7 +217,7 @@ func (v *Viewer) Rejoin() {
 	if !v.needKey {
 		v.next = max(v.next, at)
 	}
-	v.joined = v.joined && v.next == at
+	v.joined = v.joined && v.next == at && !v.needKey // who waits for a key unit misses what comes before it
 }
 
 // Sent is how many bytes the viewer was sent.
