@@ -50,13 +50,18 @@ func (h *Hub) claim(l *Lease, then *aftermath) (*rival, error) {
 	if p.lease != nil {
 		terms = p.terms(l)
 	}
-	full := terms == Standby && p.standby != nil && !p.standby.yieldsTo(l) || terms == Challenge && len(p.rivals) >= rivalsMax
+	former := p.rivalFrom(l)
+	full := terms == Standby && p.standby != nil && !p.standby.yieldsTo(l) ||
+		terms == Challenge && former == nil && len(p.rivals) >= rivalsMax
 	if terms == Reject || full {
 		return nil, p.busy(l)
 	}
-	var instead *session
-	if terms != Standby {
-		instead = h.ownerOf(p.key)
+	instead := h.ownerOf(p.key)
+	if terms == Standby {
+		instead = nil
+		if p.standby != nil {
+			instead = p.standby.session
+		}
 	}
 	if err := h.enter(l.session, instead); err != nil {
 		return nil, err
@@ -69,18 +74,36 @@ func (h *Hub) claim(l *Lease, then *aftermath) (*rival, error) {
 		p.standby = l
 		h.generation.Add(1)
 	case Challenge:
-		r := &rival{lease: l, deadline: h.after(h.cfg.Publish.ChallengeTimeout), decided: make(chan struct{})}
-		p.rivals = append(p.rivals, r)
+		r := &rival{lease: l, deadline: h.after(h.Limit(Contest).Age), decided: make(chan struct{})}
+		if former != nil {
+			r.deadline = former.deadline
+			p.rivals[slices.Index(p.rivals, former)] = r
+			h.leave(former.lease.session)
+			former.decide(ErrBusy, then)
+		} else {
+			p.rivals = append(p.rivals, r)
+		}
 		p.lease.contested.Store(true)
 		h.figures.challenges.Add(1)
 		return r, nil
 	case Takeover, Reject: // that is dealt with
-		if p.lease != nil && p.lease.ctx.Err() == nil && p.lease.well() {
+		if o := p.lease; o != nil && o.ctx.Err() == nil && o.well() && !l.same(o) {
 			p.displaces(l)
 		}
 		p.install(l, then)
 	}
 	return nil, nil
+}
+
+// rivalFrom returns the rival from the same address as l, or nil: one who asks again, or has no right to more than one place.
+func (p *path) rivalFrom(l *Lease) *rival {
+	addr := Subscriber(l.session.Remote.Addr())
+	for _, r := range p.rivals {
+		if addr.IsValid() && Subscriber(r.lease.session.Remote.Addr()) == addr {
+			return r
+		}
+	}
+	return nil
 }
 
 // yieldsTo says whether a publisher that stands by makes way for another: for the same encoder, or because it sends nothing.
@@ -95,11 +118,8 @@ func (l *Lease) same(other *Lease) bool { return l.identity != "" && l.identity 
 // While the owner is held because of a duel, it can be challenged at the most.
 func (p *path) terms(l *Lease) Policy {
 	policy := l.policy
-	if l.same(p.lease) {
-		policy = Takeover
-	}
-	if p.lease.ctx.Err() != nil {
-		return Takeover // of one that has gone already, and is about to say so
+	if l.same(p.lease) || p.lease.ctx.Err() != nil { // who has gone already is about to say so
+		return Takeover
 	}
 	if policy == Takeover && p.hub.now.Load() < p.heldUntil {
 		policy = Challenge
@@ -147,7 +167,7 @@ func (p *path) refuseRivals(cause error, then *aftermath) {
 // rechallenge has the rivals challenge a new owner: the first of them may have gone without a word.
 func (p *path) rechallenge() {
 	for _, r := range p.rivals {
-		r.deadline = p.hub.after(p.hub.cfg.Publish.ChallengeTimeout)
+		r.deadline = p.hub.after(p.hub.Limit(Contest).Age)
 		p.lease.contested.Store(true)
 	}
 }
@@ -215,5 +235,5 @@ func (l *Lease) mayBegin(u *av.AccessUnit) bool {
 
 // silence is the cause with which a publisher ends that has completed no unit for too long.
 func (h *Hub) silence() error {
-	return fmt.Errorf("%w: nothing for %v", ErrSilent, h.cfg.Publish.MaxSilence)
+	return fmt.Errorf("%w: nothing for %v", ErrSilent, h.Limit(Steady).Silence)
 }

@@ -644,3 +644,56 @@ func TestOwnerThatIsAboutToGo(t *testing.T) {
 		l.Finish(nil)
 	})
 }
+
+// One address has one place among those who challenge an owner: its newest attempt has it, with the time of the first.
+func TestRivalsOfOneAddress(t *testing.T) {
+	scene(t, nil, nil, func(t *testing.T, h *Hub, _ *journal) {
+		l := take(t, h, requestFrom("a", 1))
+		write(t, l, encoder(0), 1)
+		time.Sleep(1500 * time.Millisecond) // else those who ask again at once are refused from memory
+		begin := time.Now()
+		var former []<-chan attempted
+		for range 8 {
+			former = append(former, try(ctx, h, requestFrom("a", 66)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		honest := try(ctx, h, requestFrom("a", 2))
+		for _, c := range former[:7] {
+			wants(t, "a former attempt", (<-c).err, ErrBusy)
+		}
+		got := <-former[7]
+		wants(t, "the newest", got.err, nil)
+		if took := time.Since(begin); took < 2*time.Second || took > 2500*time.Millisecond {
+			t.Errorf("decided after %v", took)
+		}
+		got.Release(nil) // and the next is not told that it is busy
+		next := <-honest
+		wants(t, "the honest one", next.err, nil)
+		next.Finish(nil)
+		l.Release(nil)
+	})
+}
+
+// An encoder that comes back again and again is in no duel with itself.
+func TestReturnsAreNoDuel(t *testing.T) {
+	auth := authorizer(func(context.Context, Action, Request) (Permit, error) { return Permit{Identity: "cam"}, nil })
+	scene(t, nil, auth, func(t *testing.T, h *Hub, _ *journal) {
+		var all []*Lease
+		for i := range 8 {
+			got := <-try(ctx, h, requestFrom("a", i))
+			wants(t, "it", got.err, nil)
+			if got.took > 0 {
+				t.Errorf("return %d is let in after %v", i, got.took)
+			}
+			write(t, got.Lease, encoder(0), 1)
+			all = append(all, got.Lease)
+			time.Sleep(time.Second / 2)
+		}
+		if n := h.Snapshot().Figures.Duels; n != 0 {
+			t.Errorf("%d duels", n)
+		}
+		for _, l := range all {
+			l.Finish(nil)
+		}
+	})
+}

@@ -36,14 +36,17 @@ type LimitsConfig struct {
 	ViewersPerApp        int `yaml:"viewers_per_app" doc:"the same, of one application; 0: no limit"`
 	ViewersPerAddress    int `yaml:"viewers_per_address" doc:"the same, from one address; 0: no limit"`
 	Bandwidth            int `yaml:"bandwidth" doc:"Mbit/s that viewers may ask for in all: more are refused; 0: no limit"`
+	BandwidthPerStream   int `yaml:"bandwidth_per_stream" doc:"the same, of one stream; 0: no limit"`
 	BandwidthPerApp      int `yaml:"bandwidth_per_app" doc:"the same, of one application; 0: no limit"`
+	BandwidthPerAddress  int `yaml:"bandwidth_per_address" doc:"the same, from one address; 0: no limit"`
+	PublisherBandwidth   int `yaml:"publisher_bandwidth" doc:"Mbit/s that one publisher may send: one that sends more for 5 seconds is ended; 0: no limit"`
 
 	Connections           int `yaml:"connections" doc:"connections at the same time, on all listeners together"`
 	ConnectionsPerAddress int `yaml:"connections_per_address" doc:"the same, from one address; 0: no limit"`
 	Handshakes            int `yaml:"handshakes" doc:"new connections a second, on all listeners together; 0: no limit"`
 	HandshakesPerAddress  int `yaml:"handshakes_per_address" doc:"the same, from one address; 0: no limit"`
 
-	Memory    conf.Size     `yaml:"memory" doc:"memory that the server may use: near it, it refuses newcomers, and at last ends with a heap profile; 0: most of what the machine or the container has"`
+	Memory    conf.Size     `yaml:"memory" doc:"memory that the server may use: near it, streams keep less and newcomers are refused, and at last it ends with a heap profile; 0: most of what the machine or the container has"`
 	RingUnits int           `yaml:"ring_units" doc:"media units that a stream keeps (2 to 65536)"`
 	RingBytes conf.Size     `yaml:"ring_bytes" doc:"bytes that a stream keeps"`
 	RingAge   time.Duration `yaml:"ring_age" doc:"media time that a stream keeps"`
@@ -113,7 +116,7 @@ func (c *LimitsConfig) Validate() error {
 	case c.Publishers < 1 || c.Viewers < 1 || c.Connections < 1:
 		return errors.New("publishers, viewers, connections: at least 1")
 	case min(c.PublishersPerApp, c.PublishersPerAddress, c.ViewersPerStream, c.ViewersPerApp, c.ViewersPerAddress, c.Bandwidth,
-		c.BandwidthPerApp, c.ConnectionsPerAddress, c.Handshakes, c.HandshakesPerAddress) < 0:
+		c.BandwidthPerStream, c.BandwidthPerApp, c.BandwidthPerAddress, c.PublisherBandwidth, c.ConnectionsPerAddress, c.Handshakes, c.HandshakesPerAddress) < 0:
 		return errors.New("a limit is not negative")
 	case c.Memory != 0 && c.Memory < 64<<20:
 		return fmt.Errorf("memory: %v is less than 64MiB", c.Memory)

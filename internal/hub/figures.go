@@ -77,7 +77,7 @@ func (h *Hub) reportTracks() {
 		if !r.lease.well() {
 			continue
 		}
-		for _, t := range r.live.stream.Quiet(h.cfg.Publish.MaxSilence) {
+		for _, t := range r.live.stream.Quiet(h.Limit(Steady).Silence) {
 			h.events.put(Event{Kind: Mute, Session: r.lease.session.info(), Epoch: r.lease.epoch.Load(), Track: t})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // Hub is the table of streams and sessions. Its methods are safe for concurrent use.
 type Hub struct {
 	cfg    Config
+	phases [phases]Limit
 	auth   Authorizer
 	events *eventQueue
 
@@ -40,7 +41,7 @@ type Hub struct {
 // New returns a hub. auth may be nil: everything is allowed. Observers are told of events by Run.
 func New(cfg Config, auth Authorizer, observers ...Observer) *Hub {
 	h := &Hub{
-		cfg: cfg, auth: auth, events: newEventQueue(observers),
+		cfg: cfg, phases: Phases(cfg), auth: auth, events: newEventQueue(observers),
 		paths: map[Key]*path{}, sessions: map[*session]struct{}{}, counts: map[tally]int{},
 		closed: make(chan struct{}),
 	}

@@ -59,7 +59,7 @@ func (h *Hub) judge() {
 }
 
 func (p *path) judge(now int64, then *aftermath) {
-	h, most := p.hub, int64(p.hub.cfg.Publish.MaxSilence)
+	h, most := p.hub, int64(p.hub.Limit(Steady).Silence)
 	if s := p.standby; s != nil && now-s.progress.Load() > most {
 		s.free(h.silence(), false, then)
 	}
@@ -82,13 +82,13 @@ func (p *path) judge(now int64, then *aftermath) {
 // judgeViewers notices a broadcast that nobody watches.
 func (p *path) judgeViewers(now int64, then *aftermath) {
 	h, b := p.hub, p.live
-	if p.lease == nil || b.viewers > 0 || b.told || now-b.idle < int64(h.cfg.Publish.IdleDelay) {
+	if p.lease == nil || b.viewers > 0 || b.told || now-b.idle < int64(h.Limit(Idle).Age+tick) {
 		return
 	}
 	b.told = true
 	h.events.add(Event{Kind: Unwatched, Session: p.lease.session.info(), Epoch: p.lease.epoch.Load()})
 	if h.cfg.Publish.CloseIdle {
-		p.vacate(fmt.Errorf("%w for %v", ErrUnwatched, h.cfg.Publish.IdleDelay), true, then)
+		p.vacate(fmt.Errorf("%w for %v", ErrUnwatched, h.Limit(Idle).Age), true, then)
 	}
 }
 
@@ -106,13 +106,14 @@ func (h *Hub) audit() {
 			}
 		}
 		for _, p := range h.paths {
+			p.judgeRate(then)
 			if l := p.lease; l != nil && !h.knows(l.session) {
 				orphans++
 				p.vacate(cause, false, then)
 			}
 		}
 		h.figures.orphans.Add(orphans)
-		h.load.measure(h.paths)
+		h.measureLoad()
 	})
 	h.reportTracks()
 }

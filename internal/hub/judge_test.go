@@ -362,3 +362,52 @@ func TestStalled(t *testing.T) {
 		}
 	})
 }
+
+// Publishers that send nothing do not keep viewers waiting beyond the window.
+func TestWindowIsNotRenewedWithoutMedia(t *testing.T) {
+	scene(t, nil, nil, func(t *testing.T, h *Hub, _ *journal) {
+		l := publish(t, h, "a", encoder(0))
+		v := play(t, h, "a")
+		l.Release(errPeer)
+		begin := time.Now()
+		for v.Stream().Ended() == nil && time.Since(begin) < time.Minute {
+			take(t, h, request("a")).Release(errPeer)
+			time.Sleep(time.Second)
+		}
+		if d := time.Since(begin); d < 15*time.Second || d > 17*time.Second {
+			t.Errorf("the stream ends after %v", d)
+		}
+		v.Release(nil)
+	})
+}
+
+// A broadcast that nobody publishes, and that nobody waits for, ends at once.
+func TestLapseEndsWithItsLastViewer(t *testing.T) {
+	scene(t, nil, nil, func(t *testing.T, h *Hub, _ *journal) {
+		l := publish(t, h, "a", encoder(0))
+		v, w := play(t, h, "a"), play(t, h, "a")
+		l.Release(errPeer)
+		v.Release(nil)
+		wants(t, "with one viewer left", w.Stream().Ended(), nil)
+		w.Release(nil)
+		wants(t, "with none", w.Stream().Ended(), ErrUnpublished)
+		empty(t, h)
+	})
+}
+
+// What is lost beside a standby is told, too.
+func TestLapseBesideStandby(t *testing.T) {
+	scene(t, func(c *Config) { c.Publish.OnConflict = Standby }, nil, func(t *testing.T, h *Hub, j *journal) {
+		l := publish(t, h, "a", encoder(0))
+		v := play(t, h, "a")
+		s := take(t, h, requestFrom("a", 2))
+		l.Release(errPeer)
+		write(t, s, encoder(1), 1)
+		synctest.Wait()
+		if a, b := len(j.of(Lapsed)), len(j.of(Resumed)); a != 1 || b != 1 {
+			t.Errorf("%d lapses, %d resumes", a, b)
+		}
+		v.Release(nil)
+		s.Finish(errPeer)
+	})
+}

@@ -132,12 +132,34 @@ func TestEndStream(t *testing.T) {
 		wants(t, "the viewing", context.Cause(v.Context()), ErrKicked)
 		empty(t, h)
 
-		l = publish(t, h, "a", encoder(0)) // it waits for somebody to resume it, and its viewers have gone
+		l = publish(t, h, "a", encoder(0)) // it waits for somebody to resume it; with its last viewer it ends
 		v = play(t, h, "a")
 		l.Release(errPeer)
+		if len(h.Snapshot().Streams) != 1 {
+			t.Error("it does not wait")
+		}
 		v.Release(nil)
-		wants(t, "end", h.End(within(t, time.Second), key("a")), nil)
 		empty(t, h)
 		wants(t, "again", h.End(within(t, time.Second), key("a")), ErrNotFound)
 	})
+}
+
+// A viewer that is kicked while it begins to play is ended, whichever comes first.
+func TestKickOfOneThatBegins(t *testing.T) {
+	h := New(DefaultConfig(), nil)
+	waiting, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	v := &Viewing{hub: h, session: &session{Request: request("a"), action: ActionPlay, end: giveUp}}
+	h.mu.Lock()
+	err := h.enter(v.session, nil)
+	h.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The kick has read what ends the wait, and not called it yet.
+	h.locked(func() { v.session.kicked = true })
+	wants(t, "it begins", v.begin(ctx, waiting), ErrKicked)
+	wants(t, "its context", context.Cause(v.ctx), ErrKicked)
+	v.leave()
+	empty(t, h)
 }

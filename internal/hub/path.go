@@ -35,6 +35,7 @@ type broadcast struct {
 	until   int64 // when it ends, unless somebody resumes it; while it has none
 	cause   error // why it has none
 	over    bool  // its owner left for good: only who stood by may go on with it
+	lapsed  bool  // viewers wait for somebody to resume it
 }
 
 // aftermath is what a change of the tables entails outside of them. It is done when the lock is free.
@@ -81,19 +82,21 @@ func (p *path) install(l *Lease, then *aftermath) {
 	switch old := p.lease; {
 	case old != nil:
 		h.figures.takeovers.Add(1)
+		if old.session.taken.Load() > 0 {
+			p.live.until = 0
+		}
 		cause := l.replaces()
 		old.unpublished(cause)
 		old.lostAt = h.now.Load()
 		then.add(func() { old.session.end(cause) })
 	case p.live != nil:
-		h.figures.resumes.Add(1)
-		resumed = true
+		resumed = p.live.lapsed
 	default:
 		p.live = &broadcast{stream: stream.New(h.cfg.streamOptions()), started: time.Now()}
 		close(p.published)
 	}
-	p.live.until, p.live.cause, p.live.over = 0, nil, false
-	p.live.idle, p.live.told = h.now.Load(), false // each publisher has the whole idle delay
+	p.live.cause, p.live.over, p.live.lapsed = nil, false, false // until stays: it is for a publisher that sends nothing
+	p.live.idle, p.live.told = h.now.Load(), false               // each publisher has the whole idle delay
 	if p.standby == l {
 		p.standby = nil
 	}
@@ -105,6 +108,7 @@ func (p *path) install(l *Lease, then *aftermath) {
 	h.generation.Add(1)
 	h.events.add(Event{Kind: Published, Session: l.session.info(), Epoch: h.epoch})
 	if resumed {
+		h.figures.resumes.Add(1)
 		h.events.add(Event{Kind: Resumed, Session: l.session.info(), Epoch: h.epoch, Viewers: p.live.viewers})
 	}
 	p.rechallenge()
@@ -120,22 +124,27 @@ func (p *path) vacate(cause error, clean bool, then *aftermath) {
 	p.live.stream.Publish() // nobody: what l still writes is fenced though nobody follows
 	h.generation.Add(1)
 	then.add(func() { l.session.end(cause) })
-	window, why := h.cfg.Publish.ResumeWindow, cause
+	window, why := h.Limit(Lapse).Age, cause
 	if earlier := context.Cause(l.ctx); earlier != nil {
 		why = earlier
 	}
 	p.live.over = clean || window == 0
+	if p.standby != nil {
+		window = max(window, h.Limit(Steady).Silence)
+	}
+	if p.live.until == 0 || l.session.taken.Load() > 0 { // who sent nothing gives viewers nothing to wait longer for
+		p.live.until = h.after(window)
+	}
+	p.live.cause = why
 	switch {
 	case len(p.rivals) > 0:
 		p.crown(then)
-	case p.standby != nil:
-		p.live.until, p.live.cause = h.after(max(window, h.cfg.Publish.MaxSilence)), why
-	case p.live.over || p.live.viewers == 0 || len(p.live.stream.Tracks()) == 0 || h.pressed():
+	case p.standby == nil && (p.live.over || p.live.viewers == 0 || len(p.live.stream.Tracks()) == 0 || h.pressed()):
 		p.finish(cause, then)
-	default:
+	case p.live.viewers > 0:
+		p.live.lapsed = true
 		h.figures.lapses.Add(1)
 		h.events.add(Event{Kind: Lapsed, Session: l.session.info(), Epoch: l.epoch.Load(), Cause: why, Viewers: p.live.viewers})
-		p.live.until, p.live.cause = h.after(window), why
 	}
 }
 

@@ -10,8 +10,7 @@ const (
 	Handshake     Phase = iota // from the connection to the request to publish or play
 	Authorisation              // while the authorizer is asked
 	Contest                    // while the owner of the key is challenged
-	FirstUnit                  // of a publisher that was let in, until its first unit
-	Steady                     // of a publisher, from then on; and of one that stands by
+	Steady                     // of a publisher from when it was let in, its first unit included; and of one that stands by
 	Wait                       // of a viewer, for a publisher
 	Ready                      // of a viewer, for the stream's tracks to be known
 	Lapse                      // of a broadcast whose publisher was lost
@@ -29,7 +28,7 @@ type Limit struct {
 }
 
 // Limit is that of one phase.
-func (h *Hub) Limit(p Phase) Limit { return Phases(h.cfg)[p] }
+func (h *Hub) Limit(p Phase) Limit { return h.phases[p] }
 
 // Phases returns the limits of all phases: the one table of them. Rooms take theirs from it.
 func Phases(c Config) [phases]Limit {
@@ -37,7 +36,6 @@ func Phases(c Config) [phases]Limit {
 		Handshake:     {Age: 10 * time.Second, Then: "the connection is closed"},
 		Authorisation: {Age: 5 * time.Second, Then: "it is refused"},
 		Contest:       {Age: c.Publish.ChallengeTimeout, Then: "the owner loses the key"},
-		FirstUnit:     {Age: c.Publish.MaxSilence, Then: "the publisher is ended"},
 		Steady:        {Silence: c.Publish.MaxSilence, Then: "the publisher is ended; viewers wait"},
 		Wait:          {Age: c.Play.Wait, Then: "it is refused"},
 		Ready:         {Age: 10 * time.Second, Then: "it is refused"},

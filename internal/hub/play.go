@@ -62,7 +62,12 @@ func (v *Viewing) begin(ctx, waiting context.Context) error {
 	v.ctx, end = context.WithCancelCause(ctx)
 	v.hub.mu.Lock()
 	v.session.end = end
+	kicked := v.session.kicked
 	v.hub.mu.Unlock()
+	if kicked { // it is the context of the wait that was ended, or is about to be
+		end(ErrKicked)
+		return ErrKicked
+	}
 	if waiting.Err() != nil { // the hub ended it meanwhile
 		end(context.Cause(waiting))
 		return context.Cause(waiting)
@@ -83,7 +88,7 @@ func (v *Viewing) find(ctx context.Context) error {
 // awaitPublisher attaches the viewer to the stream of its key as soon as there is one.
 func (v *Viewing) awaitPublisher(ctx context.Context) error {
 	h, k := v.hub, v.session.Key
-	timeout := time.NewTimer(h.cfg.Play.Wait)
+	timeout := time.NewTimer(h.Limit(Wait).Age)
 	defer timeout.Stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,7 +100,7 @@ func (v *Viewing) awaitPublisher(ctx context.Context) error {
 		h.events.add(Event{Kind: Wanted, Session: v.session.info()})
 		h.events.poke()
 	}
-	for waits := h.cfg.Play.Wait > 0; p.live == nil; {
+	for waits := h.Limit(Wait).Age > 0; p.live == nil; {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -109,7 +114,7 @@ func (v *Viewing) awaitPublisher(ctx context.Context) error {
 		waits = h.await(ctx, published, timeout.C)
 		h.mu.Lock()
 	}
-	if err := h.attach(k, p.live); err != nil {
+	if err := h.attach(v.session, p.live); err != nil {
 		return err
 	}
 	v.live = p.live
@@ -166,13 +171,12 @@ func (v *Viewing) Release(cause error) {
 }
 
 func (v *Viewing) leave() bool {
-	v.hub.mu.Lock()
-	defer v.hub.mu.Unlock()
-	if !v.hub.leave(v.session) {
-		return false
-	}
-	if v.live != nil {
-		v.hub.detach(v.live)
-	}
-	return true
+	left := false
+	v.hub.change(func(then *aftermath) {
+		left = v.hub.leave(v.session)
+		if left && v.live != nil {
+			v.hub.detach(v.session.Key, v.live, then)
+		}
+	})
+	return left
 }

@@ -1,6 +1,10 @@
 package hub
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/vigil-media/vigil/internal/stream"
+)
 
 // Pressure says how short of memory the server is.
 type Pressure int32
@@ -24,6 +28,31 @@ func (h *Hub) SetPressure(level Pressure) {
 			}
 		}
 	})
+}
+
+// Squeeze bounds what the rings of all streams keep together to about all bytes, but each to no less than the given number; 0: to what is
+// configured. It is applied at once to the streams that there are: call it again for those that come, as long as it is to hold. One
+// goroutine calls it.
+func (h *Hub) Squeeze(all, each int64) {
+	var streams []*stream.Stream
+	h.locked(func() {
+		for _, p := range h.paths {
+			if p.live != nil {
+				streams = append(streams, p.live.stream)
+			}
+		}
+	})
+	rings := 0
+	for _, s := range streams {
+		rings += s.Rings()
+	}
+	bound := int64(0)
+	if all > 0 {
+		bound = max(all/int64(max(rings, 1)), each)
+	}
+	for _, s := range streams {
+		s.Squeeze(bound)
+	}
 }
 
 // Pressure is the level that the hub was told of last.

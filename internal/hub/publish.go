@@ -25,6 +25,7 @@ type Lease struct {
 	contested atomic.Bool  // somebody asks whether the owner is alive: its next unit is the answer
 	finished  atomic.Bool  // by its own word, whoever notices first that it has ended
 	lostAt    int64        // the hub's clock when it was lost; under the hub's mu
+	tooFast   int          // for how many seconds it has sent more than it may; under the hub's mu
 
 	// The writer's.
 	declared *declaration
@@ -48,7 +49,7 @@ func (h *Hub) Publish(ctx context.Context, q Request) (*Lease, error) {
 }
 
 func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
-	asked := attempt{q.Remote.Addr().WithZone(""), q.Key}
+	asked := attempt{Subscriber(q.Remote.Addr()), q.Key}
 	permit, err := h.permit(ctx, asked, q)
 	if err != nil {
 		return nil, err

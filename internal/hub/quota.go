@@ -27,11 +27,21 @@ func (s scope) String() string {
 	return [...]string{"in all", "from this address", "of this application", "of this stream"}[s]
 }
 
+// Subscriber is what of an address stands for one subscriber: all of an IPv4 address, the first 64 bits of an IPv6 address.
+func Subscriber(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap()
+	if addr.Is4() || !addr.IsValid() {
+		return addr
+	}
+	p, _ := addr.WithZone("").Prefix(64) // an IPv6 address has 64 bits
+	return p.Addr()
+}
+
 // tallies lists the counts that a session is part of.
 func tallies(s *session) [4]tally {
 	return [...]tally{
 		{action: s.action, of: inAll},
-		{action: s.action, of: ofAddress, addr: s.Remote.Addr()},
+		{action: s.action, of: ofAddress, addr: Subscriber(s.Remote.Addr())},
 		{action: s.action, of: ofApp, app: s.Key.App},
 		{action: s.action, of: ofStream, key: s.Key},
 	}
@@ -66,51 +76,96 @@ func (h *Hub) room(s, instead *session) error {
 
 // load is what the viewers ask for, in bits a second: of the streams' rates as they were measured a moment ago.
 type load struct {
-	all float64
-	app map[string]float64
+	all  float64
+	app  map[string]float64
+	addr map[netip.Addr]float64 // nil unless there is a limit for addresses
 }
 
-// measure sums anew. Under mu.
-func (l *load) measure(paths map[Key]*path) {
-	l.all, l.app = 0, map[string]float64{}
-	for k, p := range paths {
+// measureLoad sums anew. Under mu.
+func (h *Hub) measureLoad() {
+	l := load{app: map[string]float64{}}
+	for k, p := range h.paths {
 		if p.live != nil {
-			l.add(k.App, float64(p.live.viewers)*p.live.stream.BitRate())
+			rate := float64(p.live.viewers) * p.live.rate()
+			l.all += rate
+			l.app[k.App] += rate
 		}
 	}
+	if h.cfg.Limits.BandwidthPerAddress > 0 {
+		l.addr = map[netip.Addr]float64{}
+		for s := range h.sessions {
+			if p := h.paths[s.Key]; s.action == ActionPlay && p != nil && p.live != nil {
+				l.addr[Subscriber(s.Remote.Addr())] += p.live.rate()
+			}
+		}
+	}
+	h.load = l
 }
 
-func (l *load) add(app string, rate float64) {
-	if rate > 0 {
-		l.all += rate
-		if l.app == nil {
-			l.app = map[string]float64{}
-		}
-		l.app[app] += rate
+// assumedRate is what a stream whose rate is not known yet is taken to have, in bits a second.
+const assumedRate = 2e6
+
+// rate is about what one viewer asks for, in bits a second.
+func (b *broadcast) rate() float64 {
+	if r := b.stream.BitRate(); r > 0 {
+		return r
 	}
+	return assumedRate
 }
 
 // attach counts a viewer of a broadcast, or refuses it for want of bandwidth. Under mu.
-func (h *Hub) attach(k Key, b *broadcast) error {
-	rate, l := b.stream.BitRate(), &h.cfg.Limits
+func (h *Hub) attach(s *session, b *broadcast) error {
+	if h.load.app == nil {
+		h.measureLoad()
+	}
+	rate, addr, l := b.rate(), Subscriber(s.Remote.Addr()), &h.cfg.Limits
 	for _, q := range [...]struct {
 		most int
 		used float64
 		of   scope
-	}{{l.Bandwidth, h.load.all, inAll}, {l.BandwidthPerApp, h.load.app[k.App], ofApp}} {
+	}{
+		{l.Bandwidth, h.load.all, inAll},
+		{l.BandwidthPerAddress, h.load.addr[addr], ofAddress},
+		{l.BandwidthPerApp, h.load.app[s.Key.App], ofApp},
+		{l.BandwidthPerStream, float64(b.viewers) * rate, ofStream},
+	} {
 		if q.most > 0 && q.used+rate > float64(q.most)*1e6 {
 			return fmt.Errorf("%w: %d Mbit/s %v", ErrLimit, q.most, q.of)
 		}
 	}
-	h.load.add(k.App, rate)
+	h.load.all += rate
+	h.load.app[s.Key.App] += rate
+	if h.load.addr != nil {
+		h.load.addr[addr] += rate
+	}
 	b.viewers++
 	b.told = false
 	return nil
 }
 
-// detach undoes attach. The load follows with the next measurement. Under mu.
-func (h *Hub) detach(b *broadcast) {
-	if b.viewers--; b.viewers == 0 {
-		b.idle = h.now.Load()
+// judgeRate ends a publisher that has sent more than it may for some seconds. Under mu, once a second.
+func (p *path) judgeRate(then *aftermath) {
+	const patience = 5 // seconds: a burst after a stall is no offence
+	most := p.hub.cfg.Limits.PublisherBandwidth
+	switch l := p.lease; {
+	case l == nil || most == 0:
+	case p.live.stream.BitRate() <= float64(most)*1e6:
+		l.tooFast = 0
+	default:
+		if l.tooFast++; l.tooFast >= patience {
+			p.vacate(fmt.Errorf("%w: more than %d Mbit/s", ErrLimit, most), true, then)
+		}
+	}
+}
+
+// detach undoes attach. The load follows with the next measurement. A broadcast that waited for its viewers' sake ends with the last.
+// Under mu.
+func (h *Hub) detach(k Key, b *broadcast, then *aftermath) {
+	if b.viewers--; b.viewers > 0 {
+		return
+	}
+	b.idle = h.now.Load()
+	if p := h.paths[k]; p != nil && p.live == b && p.lease == nil && p.standby == nil {
+		p.lapse(then)
 	}
 }

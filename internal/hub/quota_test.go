@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,6 +156,8 @@ func TestBandwidth(t *testing.T) {
 	for name, limit := range map[string]func(l *LimitsConfig){
 		"in all":            func(l *LimitsConfig) { l.Bandwidth = 5 },
 		"of an application": func(l *LimitsConfig) { l.BandwidthPerApp = 5 },
+		"of a stream":       func(l *LimitsConfig) { l.BandwidthPerStream = 5 },
+		"from an address":   func(l *LimitsConfig) { l.BandwidthPerAddress = 5 },
 	} {
 		scene(t, func(c *Config) { limit(&c.Limits); c.Play.Wait = 0 }, nil, func(t *testing.T, h *Hub, _ *journal) {
 			l := take(t, h, request("a"))
@@ -183,16 +186,97 @@ func TestBandwidth(t *testing.T) {
 			l2 := take(t, h, other)
 			write(t, l2, encoder(0), 1)
 			a, b := play(t, h, "a"), play(t, h, "a")
-			v, err := h.Play(ctx, ctx, other) // of an application of its own, with next to no rate
-			wants(t, "another application", err, nil)
-			for _, v := range []*Viewing{a, b, v} {
+			v, err := h.Play(ctx, ctx, other) // its rate is not known yet: it is taken to be 2 Mbit/s
+			if name == "in all" {
+				wants(t, "another application", err, ErrLimit)
+			} else {
+				wants(t, "another application", err, nil)
 				v.Release(nil)
 			}
+			a.Release(nil)
+			b.Release(nil)
 			wants(t, "the owner", stop(), nil)
 			l.Release(nil)
 			l2.Release(nil)
 		})
 	}
+}
+
+// Viewers that come before a stream's rate is known are a load all the same.
+func TestBandwidthOfThoseWhoWait(t *testing.T) {
+	scene(t, func(c *Config) { c.Limits.Bandwidth, c.Play.Wait = 10, 20*time.Second }, nil, func(t *testing.T, h *Hub, _ *journal) {
+		in := make(chan *Viewing, 200)
+		for range cap(in) {
+			go func() {
+				v, err := h.Play(ctx, ctx, request("a"))
+				if err != nil {
+					wants(t, "one too many", err, ErrLimit)
+				}
+				in <- v
+			}()
+		}
+		synctest.Wait()
+		l := publish(t, h, "a", encoder(0))
+		n := 0
+		var all []*Viewing
+		for range cap(in) {
+			if v := <-in; v != nil {
+				n++
+				all = append(all, v)
+			}
+		}
+		for _, v := range all {
+			v.Release(nil)
+		}
+		if n != 5 {
+			t.Errorf("%d are let in at 10 Mbit/s, want 5", n)
+		}
+		l.Finish(nil)
+	})
+}
+
+// A publisher that sends more than it may is ended after some seconds; one that does so for a moment is not.
+func TestPublisherBandwidth(t *testing.T) {
+	scene(t, func(c *Config) { c.Limits.PublisherBandwidth = 1 }, nil, func(t *testing.T, h *Hub, _ *journal) {
+		slow, fast := take(t, h, request("a")), take(t, h, request("b"))
+		stopSlow := feed(slow, sim.New(sim.Options{Video: av.H264, Size: 4000, KeySize: 8000})) // under 1 Mbit/s
+		stopFast := feed(fast, sim.New(sim.Options{Video: av.H264, Size: 9500, KeySize: 15_000}))
+		begin := time.Now()
+		<-fast.Context().Done()
+		lost(t, fast, ErrLimit)
+		if took := time.Since(begin); took < 5*time.Second || took > 8*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+		time.Sleep(10 * time.Second)
+		wants(t, "the other", context.Cause(slow.Context()), nil)
+		_ = stopFast()
+		wants(t, "the other", stopSlow(), nil)
+		slow.Release(nil)
+		fast.Release(nil)
+	})
+}
+
+// One subscriber has 2^64 addresses of IPv6.
+func TestQuotaOfNetwork(t *testing.T) {
+	scene(t, func(c *Config) { c.Limits.PublishersPerAddress = 1 }, nil, func(t *testing.T, h *Hub, _ *journal) {
+		var held []*Lease
+		for addr, want := range map[string]error{"[2001:db8::1]:1": nil, "[2001:db8:0:1::1]:1": nil, "192.0.2.1:1": nil} {
+			q := request("a" + addr)
+			q.Remote = netip.MustParseAddrPort(addr)
+			l, err := h.Publish(ctx, q)
+			wants(t, addr, err, want)
+			held = append(held, l)
+		}
+		for _, addr := range []string{"[2001:db8::2]:1", "[2001:db8::1%eth0]:1", "[::ffff:192.0.2.1]:1"} {
+			q := request("b" + addr)
+			q.Remote = netip.MustParseAddrPort(addr)
+			_, err := h.Publish(ctx, q)
+			wants(t, addr, err, ErrLimit)
+		}
+		for _, l := range held {
+			l.Release(nil)
+		}
+	})
 }
 
 func TestPressure(t *testing.T) {

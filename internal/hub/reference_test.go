@@ -45,6 +45,7 @@ type refLive struct {
 	told    bool
 	until   int64
 	over    bool  // its owner left for good
+	lapsed  bool  // viewers wait for another
 	end     error // why it has ended; nil: it has not
 }
 
@@ -191,16 +192,18 @@ func (r *reference) claim(p *refPub) error {
 		if terms = p.policy; p.identity != "" && p.identity == o.identity {
 			terms = Takeover
 		}
-		if terms == Takeover && r.now < path.held {
-			terms = Challenge
-		}
-		if o.cause != nil {
+		if terms == Takeover && p.identity != "" && p.identity == o.identity || o.cause != nil {
 			terms = Takeover
+		} else if terms == Takeover && r.now < path.held {
+			terms = Challenge
 		}
 	}
 	taken := path.standby != nil && r.wellFor(path.standby, time.Second) &&
 		(p.identity == "" || p.identity != path.standby.identity)
-	if terms == Reject || terms == Standby && taken || terms == Challenge && len(path.rivals) >= rivalsMax {
+	former := slices.IndexFunc(path.rivals, func(o *refPub) bool {
+		return o.asked.addr.IsValid() && o.asked.addr == p.asked.addr
+	})
+	if terms == Reject || terms == Standby && taken || terms == Challenge && former < 0 && len(path.rivals) >= rivalsMax {
 		if !r.wellFor(path.owner, time.Second) {
 			r.counts.Ghosts++
 		}
@@ -208,7 +211,7 @@ func (r *reference) claim(p *refPub) error {
 	}
 	instead := path.owner
 	if terms == Standby {
-		instead = nil
+		instead = path.standby
 	}
 	if err := r.room(p, instead); err != nil {
 		return err
@@ -223,9 +226,19 @@ func (r *reference) claim(p *refPub) error {
 		p.stage, path.standby = standsBy, p
 	case Challenge:
 		r.counts.Challenges++
-		p.stage, p.deadline, path.rivals = rivals, r.now+int64(r.cfg.ChallengeTimeout+tick), append(path.rivals, p)
+		p.stage, p.deadline = rivals, r.now+int64(r.cfg.ChallengeTimeout+tick)
+		if former < 0 {
+			path.rivals = append(path.rivals, p)
+			break
+		}
+		r.seen["took its own place"]++
+		o := path.rivals[former]
+		p.deadline, path.rivals[former] = o.deadline, p
+		o.refused = ErrBusy
+		r.forget(o)
+		r.told = append(r.told, o)
 	case Takeover, Reject:
-		if path.owner != nil && path.owner.cause == nil && r.wellFor(path.owner, time.Second) {
+		if o := path.owner; o != nil && o.cause == nil && r.wellFor(o, time.Second) && (p.identity == "" || p.identity != o.identity) {
 			r.displace(path)
 		}
 		r.install(path, p)
@@ -268,12 +281,18 @@ func (r *reference) install(path *refPath, p *refPub) {
 	case old != nil:
 		r.counts.Takeovers++
 		old.stage = over
+		if old.started {
+			path.live.until = 0
+		}
 		r.end(old, ErrReplaced)
 	case path.live != nil:
-		r.counts.Resumes++
+		if path.live.lapsed {
+			r.counts.Resumes++
+		}
 	default:
 		path.live = &refLive{}
 	}
+	path.live.lapsed = false
 	path.live.idle, path.live.told = r.now, false
 	if path.standby == p {
 		r.seen["stepped in"]++
@@ -316,16 +335,20 @@ func (r *reference) vacate(path *refPath, why error, clean bool) {
 	r.end(p, why)
 	window := r.cfg.ResumeWindow
 	live.over = clean || window == 0
+	if path.standby != nil {
+		window = max(window, r.cfg.MaxSilence)
+	}
+	if live.until == 0 || p.started {
+		live.until = r.now + int64(window+tick)
+	}
 	switch {
 	case len(path.rivals) > 0:
 		r.crown(path)
-	case path.standby != nil:
-		live.until = r.now + int64(max(window, r.cfg.MaxSilence)+tick)
-	case live.over || live.viewers == 0 || !live.ready:
+	case path.standby == nil && (live.over || live.viewers == 0 || !live.ready):
 		r.finish(path, why)
-	default:
+	case live.viewers > 0:
+		live.lapsed = true
 		r.counts.Lapses++
-		live.until = r.now + int64(window+tick)
 	}
 }
 
@@ -470,6 +493,9 @@ func (r *reference) stop(v *refView) {
 	r.views = slices.DeleteFunc(r.views, func(o *refView) bool { return o == v })
 	if v.live.viewers--; v.live.viewers == 0 {
 		v.live.idle = r.now
+		if path := r.paths[v.key]; path != nil && path.live == v.live && path.owner == nil && path.standby == nil {
+			r.finish(path, ErrUnpublished)
+		}
 	}
 }
 
@@ -490,7 +516,7 @@ func (r *reference) judge() {
 		if path.live != nil && path.owner == nil && r.now >= path.live.until {
 			r.finish(path, ErrUnpublished)
 		}
-		if l := path.live; l != nil && path.owner != nil && l.viewers == 0 && !l.told && r.now-l.idle >= int64(r.cfg.IdleDelay) {
+		if l := path.live; l != nil && path.owner != nil && l.viewers == 0 && !l.told && r.now-l.idle >= int64(r.cfg.IdleDelay+tick) {
 			l.told = true
 			if r.cfg.CloseIdle {
 				r.vacate(path, ErrUnwatched, true)

@@ -17,44 +17,69 @@ type attempt struct {
 
 // verdict is what was found on the newest attempt.
 type verdict struct {
-	at     time.Time
-	query  string
-	permit Permit
-	err    error  // of authorisation, or nil
-	owner  *Lease // because of whom it was refused, or nil
+	at      time.Time // of the answer
+	query   string
+	pending chan struct{} // closed when the authorizer has answered; nil: it has
+	permit  Permit
+	err     error  // of authorisation, or nil
+	owner   *Lease // because of whom it was refused, or nil
 }
 
-// attempts remember for a moment who was refused what. One that hammers then costs little, and nobody is asked about it.
+// attempts remember for a moment who was refused what, and what is being asked. One that hammers then costs little, and others are asked
+// about it once a second at the most.
 type attempts struct {
-	mu sync.Mutex
+	mu sync.Mutex // memory only
 	by map[attempt]verdict
+	of map[netip.Addr]int // how many of them are from an address
 }
 
 const (
-	attemptAge  = time.Second // how long a refusal is remembered
-	attemptsMax = 8192        // of which is remembered that they were refused
+	attemptAge        = time.Second // how long a refusal is remembered
+	attemptsMax       = 8192        // that are remembered at a time
+	attemptsOfAddress = 1024        // the same, from one address: it gets no answers about more names a second
 )
 
-// find returns what was found a moment ago.
-func (a *attempts) find(t attempt) (verdict, bool) {
+// begin returns what is known of an attempt, or says that it is the caller's to find out, who then calls settle.
+func (a *attempts) begin(t attempt, query string) (v verdict, ask bool, err error) {
+	if !t.addr.IsValid() {
+		return v, true, nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v, ok := a.by[t]
-	return v, ok && time.Since(v.at) < attemptAge
+	v, known := a.by[t]
+	if known && (v.pending != nil || time.Since(v.at) < attemptAge) {
+		return v, false, nil
+	}
+	if !known {
+		if a.of[t.addr] >= attemptsOfAddress || len(a.by) >= attemptsMax && !a.evict() {
+			return v, false, fmt.Errorf("%w: attempts for %d names a second from one address, %d in all", ErrLimit, attemptsOfAddress,
+				attemptsMax)
+		}
+		if a.by == nil {
+			a.by, a.of = map[attempt]verdict{}, map[netip.Addr]int{}
+		}
+		a.of[t.addr]++
+	}
+	a.by[t] = verdict{query: query, pending: make(chan struct{})}
+	return v, true, nil
 }
 
-func (a *attempts) put(t attempt, v verdict) {
-	if !t.addr.IsValid() {
-		return
-	}
-	v.at = time.Now()
+// settle notes what was found, for those who wait for it and those who come within a second; or, with forget, nothing: the next is
+// to ask again.
+func (a *attempts) settle(t attempt, v verdict, forget bool) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.by == nil {
-		a.by = map[attempt]verdict{}
-	}
-	if _, known := a.by[t]; known || len(a.by) < attemptsMax {
+	before, known := a.by[t]
+	switch {
+	case !known:
+	case forget:
+		a.drop(t)
+	default:
+		v.at = time.Now()
 		a.by[t] = v
+	}
+	a.mu.Unlock()
+	if before.pending != nil {
+		close(before.pending)
 	}
 }
 
@@ -66,7 +91,7 @@ func (a *attempts) lost(t attempt, err error, l *Lease) {
 	owner := l.hub.owner(l.session.Key)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if v, ok := a.by[t]; ok { // its age is that of the question
+	if v, ok := a.by[t]; ok && v.pending == nil { // its age is that of the answer
 		v.owner = owner
 		a.by[t] = v
 	}
@@ -76,7 +101,9 @@ func (a *attempts) lost(t attempt, err error, l *Lease) {
 func (a *attempts) forget(t attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.by, t)
+	if v, ok := a.by[t]; ok && v.pending == nil {
+		a.drop(t)
+	}
 }
 
 // prune drops what is too old.
@@ -84,38 +111,82 @@ func (a *attempts) prune() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for t, v := range a.by {
-		if time.Since(v.at) >= attemptAge {
-			delete(a.by, t)
+		if v.pending == nil && time.Since(v.at) >= attemptAge {
+			a.drop(t)
 		}
 	}
 }
 
-// permit asks the authorizer whether a publisher is allowed, unless that is known, or it would be refused anyway.
-func (h *Hub) permit(ctx context.Context, t attempt, q Request) (Permit, error) {
-	v, known := h.attempts.find(t)
-	switch {
-	case !known && h.auth == nil && h.cfg.Publish.policyFor(q.Key) == Reject:
-		if h.wellOwned(h.owner(q.Key)) {
-			return Permit{}, ErrBusy
+// evict drops any attempt that nobody asks about just now. Under mu.
+func (a *attempts) evict() bool {
+	for t, v := range a.by {
+		if v.pending == nil {
+			a.drop(t)
+			return true
 		}
-	case !known:
-	case v.err != nil:
+	}
+	return false
+}
+
+// drop forgets an attempt that is remembered. Under mu.
+func (a *attempts) drop(t attempt) {
+	delete(a.by, t)
+	if a.of[t.addr]--; a.of[t.addr] == 0 {
+		delete(a.of, t.addr)
+	}
+}
+
+// permit asks the authorizer whether a publisher is allowed, unless that is known, is being asked, or it would be refused anyway.
+func (h *Hub) permit(ctx context.Context, t attempt, q Request) (Permit, error) {
+	if h.auth == nil && h.cfg.Publish.policyFor(q.Key) == Reject && h.wellOwned(h.owner(q.Key)) {
+		return Permit{}, ErrBusy
+	}
+	for {
+		v, ask, err := h.attempts.begin(t, q.Query)
+		switch {
+		case err != nil:
+			return Permit{}, err
+		case ask:
+			return h.ask(ctx, t, q)
+		case v.pending == nil || v.query != q.Query:
+			return h.recall(v, q)
+		}
+		select {
+		case <-v.pending:
+		case <-ctx.Done():
+			return Permit{}, context.Cause(ctx)
+		}
+	}
+}
+
+// ask asks the authorizer, and remembers the answer.
+func (h *Hub) ask(ctx context.Context, t attempt, q Request) (p Permit, err error) {
+	err = ErrAuthorizer // should it panic
+	room := h.admits(ActionPublish, q)
+	defer func() {
+		// What ended early, or was refused for another reason, says nothing about the next attempt.
+		h.attempts.settle(t, verdict{query: q.Query, permit: p, err: err}, room != nil || ctx.Err() != nil)
+	}()
+	if room != nil {
+		return Permit{}, room
+	}
+	if p, err = h.authorize(ctx, ActionPublish, q); err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return p, err
+}
+
+// recall answers from memory.
+func (h *Hub) recall(v verdict, q Request) (Permit, error) {
+	switch {
+	case v.pending == nil && v.err != nil:
 		return Permit{}, v.err
 	case v.owner != nil && h.wellOwned(v.owner):
 		return Permit{}, ErrBusy
-	case v.query == q.Query || h.auth == nil:
+	case v.pending == nil && (v.query == q.Query || h.auth == nil):
 		return v.permit, nil
-	default:
-		return Permit{}, fmt.Errorf("%w: one attempt a second with another query", ErrLimit)
 	}
-	if err := h.admits(ActionPublish, q); err != nil {
-		return Permit{}, err
-	}
-	p, err := h.authorize(ctx, ActionPublish, q)
-	if ctx.Err() == nil { // else it says nothing about the next attempt
-		h.attempts.put(t, verdict{query: q.Query, permit: p, err: err})
-	}
-	return p, err
+	return Permit{}, fmt.Errorf("%w: one attempt a second with another query", ErrLimit)
 }
 
 // owner returns the owner of a key, or nil.

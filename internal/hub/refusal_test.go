@@ -181,8 +181,8 @@ func TestAttemptsAreBounded(t *testing.T) {
 		if n := remembered(h); n != attemptsMax {
 			t.Errorf("%d are remembered", n)
 		}
-		if n := asked[attempt{address(1).Addr(), key("a")}] + asked[attempt{address(attemptsMax + 1).Addr(), key("a")}]; n != 3 {
-			t.Errorf("%d questions, want 1 about one that is remembered, 2 about one that is not", n)
+		if n := asked[attempt{address(attemptsMax + 1).Addr(), key("a")}]; n != 1 {
+			t.Errorf("%d questions about one of the newest, want 1: others make room for it", n)
 		}
 		time.Sleep(attemptAge + tick)
 		synctest.Wait()
@@ -195,8 +195,8 @@ func TestAttemptsAreBounded(t *testing.T) {
 		q.Remote = netip.MustParseAddrPort("[fe80::1%eth0]:1")
 		_, err = h.Publish(ctx, q)
 		wants(t, "it", err, ErrDenied)
-		if _, known := h.attempts.find(attempt{netip.MustParseAddr("fe80::1"), key("a")}); !known || remembered(h) != 1 {
-			t.Errorf("%d are remembered, that of an address with a zone: %v", remembered(h), known)
+		if _, ask, err := h.attempts.begin(attempt{netip.MustParseAddr("fe80::"), key("a")}, ""); ask || err != nil || remembered(h) != 1 {
+			t.Errorf("%d are remembered, that of an address with a zone is to be asked about: %v, %v", remembered(h), ask, err)
 		}
 	})
 }
@@ -259,3 +259,69 @@ type named string
 
 func (n named) Error() string  { return string(n) }
 func (n named) Reason() string { return string(n) }
+
+// While the authorizer thinks about an attempt, others that are alike wait for its answer, and others that are not are refused.
+func TestSlowAuthorizerIsAskedOnce(t *testing.T) {
+	asked := 0
+	auth := authorizer(func(ctx context.Context, _ Action, _ Request) (Permit, error) {
+		asked++
+		select {
+		case <-time.After(4 * time.Second):
+		case <-ctx.Done():
+		}
+		return Permit{}, ErrDenied
+	})
+	scene(t, nil, auth, func(t *testing.T, h *Hub, _ *journal) {
+		var all []<-chan attempted
+		for range 39 {
+			all = append(all, try(ctx, h, requestFrom("a", 1)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		q := requestFrom("a", 1)
+		q.Query = "another"
+		_, err := h.Publish(ctx, q)
+		wants(t, "another query", err, ErrLimit)
+		for _, c := range all {
+			wants(t, "it", (<-c).err, ErrDenied)
+		}
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+		// Who asks may go: the next one asks.
+		time.Sleep(2 * time.Second)
+		c, cancel := context.WithCancelCause(ctx)
+		first := try(c, h, requestFrom("a", 1))
+		synctest.Wait()
+		second := try(ctx, h, requestFrom("a", 1))
+		time.Sleep(time.Second)
+		cancel(errPeer)
+		wants(t, "the first", (<-first).err, errPeer)
+		wants(t, "the second", (<-second).err, ErrDenied)
+		if asked != 3 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+// One address that tries many names is told so, and makes nobody forget others.
+func TestManyNamesOfOneAddress(t *testing.T) {
+	asked := map[attempt]int{}
+	scene(t, nil, counting(asked, permits(nil)), func(t *testing.T, h *Hub, _ *journal) {
+		for i := range attemptsMax {
+			want := ErrDenied
+			if i >= attemptsOfAddress {
+				want = ErrLimit
+			}
+			_, err := h.Publish(ctx, requestFrom(fmt.Sprint("x", i), 9))
+			wants(t, "it", err, want)
+		}
+		for range 50 {
+			_, err := h.Publish(ctx, requestFrom("a", 1))
+			wants(t, "another", err, ErrDenied)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := asked[attempt{address(1).Addr(), key("a")}]; n != 1 {
+			t.Errorf("asked %d times about another", n)
+		}
+	})
+}

@@ -65,6 +65,7 @@ type session struct {
 	viewer  atomic.Pointer[stream.Viewer] // of a viewer, once it plays
 	taken   atomic.Uint64                 // bytes of media from a publisher
 	lease   *Lease                        // of a publisher
+	kicked  bool                          // under the hub's mu
 }
 
 // SessionInfo is a copy of a session's record.
