@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -96,7 +97,9 @@ func TestHammer(t *testing.T) {
 	h.judge(length)
 	end := footprint{}
 	if !eventually(40*time.Second, func() bool { end = s.footprint(t); return alone() && end.within(base) }) {
-		t.Errorf("before %v, after %v: %v", base, length, end)
+		st := s.streams(t)
+		t.Errorf("before %v, after %v: %v; %d publishers, %d viewers, %v wait, %d sockets", base, length, end, st.Publishers, st.Viewers,
+			st.Waiting, s.sockets(t))
 	}
 	judgeAll(t, stay)
 }
@@ -178,7 +181,8 @@ func (h *hammer) comers(ctx context.Context) {
 // visit comes, stays for a while and goes, in one way or another.
 func (h *hammer) visit(ctx context.Context, r *rand.Rand) {
 	coming, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // the last one is let in too
-	p, err := faults.Play(coming, h.s.target(h.key(r.IntN(hammerKeys))), plainWays[r.IntN(len(plainWays))], false)
+	way := plainWays[r.IntN(len(plainWays))]
+	p, err := faults.Play(coming, h.s.target(h.key(r.IntN(hammerKeys))), way, false)
 	cancel()
 	if err != nil {
 		h.fail("a viewer that comes: %v", err)
@@ -194,10 +198,10 @@ func (h *hammer) visit(ctx context.Context, r *rand.Rand) {
 	case 0:
 		_ = p.Close()
 	case 1:
-		h.kick(p, true)
+		h.kickID(h.find(p, way), true)
 		_ = p.Close()
 	default:
-		id := h.find(p)
+		id := h.find(p, way)
 		h.wg.Go(func() {
 			between(ctx, r, 0, 3*time.Millisecond)
 			_ = p.Reset()
@@ -208,8 +212,8 @@ func (h *hammer) visit(ctx context.Context, r *rand.Rand) {
 	h.visits.Add(1)
 }
 
-// find is the session of a viewer, or "" if there is none any more.
-func (h *hammer) find(p *faults.Player) string {
+// find is the session of a viewer, or "" if there is none any more. One of another protocol may come from the same port.
+func (h *hammer) find(p *faults.Player, way faults.Way) string {
 	a, err := h.ask(http.MethodGet, "/api/v1/streams")
 	var list apiStreams
 	if err == nil {
@@ -220,7 +224,7 @@ func (h *hammer) find(p *faults.Player) string {
 	}
 	for _, st := range list.Streams {
 		for _, v := range st.Sessions {
-			if v.Remote == p.Address() {
+			if v.Remote == p.Address() && strings.EqualFold(v.Protocol, string(way)) {
 				return v.ID
 			}
 		}
@@ -228,9 +232,7 @@ func (h *hammer) find(p *faults.Player) string {
 	return ""
 }
 
-// kick ends the session of a viewer. must says that it is there.
-func (h *hammer) kick(p *faults.Player, must bool) { h.kickID(h.find(p), must) }
-
+// kickID ends a session. must says that it is there.
 func (h *hammer) kickID(id string, must bool) {
 	if id == "" {
 		return // its request is still on its way

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,29 +15,35 @@ import (
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
-// hoard publishes live/name without a second key picture, so that the stream keeps all of it.
+// hoard is memory that the server cannot give up while it is short: the newest pictures of many streams, large ones.
 type hoard struct {
-	*publisher
-	e *sim.Encoder
+	streams []*publisher
+	e       *sim.Encoder
+	at      time.Time // when the newest was sent
 }
 
-const hoardUnit = 60 << 10 // and what a buffer for it takes is little more
+const hoardUnit = 2 << 20
 
-func newHoard(t *testing.T, s *server, name string) *hoard {
+// newHoard begins to publish n streams, and sends nothing.
+func newHoard(t *testing.T, s *server, n int) *hoard {
 	t.Helper()
-	e := sim.New(sim.Options{Video: av.H264, GOP: 1 << 30, KeySize: hoardUnit, Size: hoardUnit, FPS: 200})
-	return &hoard{publish(t, s, name, flv.Enhanced, trackAmong(av.Video, e.Tracks()), nil), e}
+	h := &hoard{e: sim.New(sim.Options{Video: av.H264, GOP: 1, KeySize: hoardUnit})}
+	for i := range n {
+		h.streams = append(h.streams, publish(t, s, fmt.Sprint("hoard-", i), flv.Enhanced, trackAmong(av.Video, h.e.Tracks()), nil))
+	}
+	return h
 }
 
-// grow adds that many bytes.
-func (h *hoard) grow(bytes int) { h.send(0, h.e.Take(bytes/hoardUnit)...) }
+// grow sends one picture more.
+func (h *hoard) grow() error {
+	p := h.streams[0]
+	h.streams, h.at = h.streams[1:], time.Now()
+	return p.trySend(0, h.e.Next())
+}
 
-// hoarding lets a stream keep as much as anybody sends.
+// hoarding lets publishers be silent.
 func hoarding(memory string) []string {
-	return []string{
-		"limits.memory=" + memory, "limits.ring_bytes=1GiB", "limits.ring_age=1h", "limits.ring_units=65536",
-		"publish.max_silence=1m", "publish.resume_window=0s", "play.wait=0s",
-	}
+	return []string{"limits.memory=" + memory, "publish.max_silence=1m", "publish.resume_window=0s", "play.wait=0s"}
 }
 
 // memory is what the server says of its memory.
@@ -67,17 +74,26 @@ func TestMemoryPressure(t *testing.T) {
 	watch := func(name string) int { return s.request(t, http.MethodGet, "/live/"+name+".live.flv", nil).status }
 	ready := func() int { return s.request(t, http.MethodGet, "/readyz", nil).status }
 
-	h := newHoard(t, s, "hoard")
+	h := newHoard(t, s, limit/hoardUnit)
+	all := h.streams
 	_, base := s.memory(t)
-	h.grow(limit*58/100 - int(base))
+	for range (limit*58/100 - int(base)) / hoardUnit {
+		if err := h.grow(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if p, _ := s.memory(t); p != 0 || watch("nobody") != http.StatusNotFound || ready() != http.StatusOK {
 		t.Fatalf("pressure %d at half of the limit, and a viewer gets %d", p, watch("nobody"))
 	}
-	// reach grows by 3 MiB a second at the most: the server, which looks at what is in use each 2 s then, notices at each level.
+	// reach grows by 3 MiB a second: the server, which looks at what is in use each 2 s then, notices at each level.
 	reach := func(want int) {
 		t.Helper()
 		within(t, 15*time.Second, fmt.Sprintf("pressure %d", want), func() bool {
-			h.grow(hoardUnit)
+			if time.Since(h.at) > time.Second*hoardUnit/(3<<20) {
+				if err := h.grow(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			p, used := s.memory(t)
 			if p > want || used > limit*94/100 {
 				t.Fatalf("pressure %d with %d bytes in use", p, used)
@@ -102,7 +118,9 @@ func TestMemoryPressure(t *testing.T) {
 	if a := s.request(t, http.MethodGet, "/livez", nil); a.status != http.StatusOK {
 		t.Errorf("/livez answers %d: %s", a.status, a.body)
 	}
-	h.end()
+	for _, p := range all {
+		p.end()
+	}
 	within(t, 10*time.Second, "there is memory again", func() bool { p, _ := s.memory(t); return p == 0 })
 	if err := tryPublishSmall("other"); err != nil || ready() != http.StatusOK || watch("nobody") != http.StatusNotFound {
 		t.Errorf("the server has not recovered: %v", err)
@@ -114,11 +132,8 @@ func TestMemoryPressure(t *testing.T) {
 func TestMemoryEnd(t *testing.T) {
 	t.Parallel()
 	s := boot(t, append(hoarding("64MiB"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "data="+t.TempDir())...)
-	h := newHoard(t, s, "hoard")
-	for range 80 << 20 / hoardUnit {
-		if h.trySend(0, h.e.Next()) != nil {
-			break
-		}
+	h := newHoard(t, s, 80<<20/hoardUnit)
+	for len(h.streams) > 0 && h.grow() == nil {
 	}
 	const outOfMemory = 77
 	if code := s.wait(t, 20*time.Second); code != outOfMemory {
@@ -132,4 +147,50 @@ func TestMemoryEnd(t *testing.T) {
 	if log := s.errors.String(); !strings.Contains(log, "out of memory") || !strings.Contains(log, "heap-1.pb.gz") {
 		t.Errorf("the log does not tell:\n%s", s.errors.tail(10))
 	}
+}
+
+// Publishers whose key pictures are rare fill their rings with what nobody needs. That is the first to be given up: the
+// server lives, goes on to serve who watches, and lets in newcomers as soon as there is room.
+func TestMemoryOfRings(t *testing.T) {
+	t.Parallel()
+	const (
+		publishers = 5
+		unit       = 60 << 10 // each 40 ms: 12 Mbit/s
+		length     = 25 * time.Second
+	)
+	s := serve(t, "limits.memory=64MiB", "limits.ring_bytes=17MiB", "publish.resume_window=0s")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, publishers)
+	for i := range publishers {
+		e := sim.New(sim.Options{Video: av.H264, GOP: 1 << 30, KeySize: unit, Size: unit})
+		p := publish(t, s, fmt.Sprint("rare-", i), flv.Enhanced, trackAmong(av.Video, e.Tracks()), nil)
+		go func() { ended <- p.encode(ctx, e) }()
+	}
+	v := view(t, s.flvURL("rare-0"))
+	began := time.Now()
+	for time.Since(began) < length && !s.ended() {
+		hold(200 * time.Millisecond)
+	}
+	if s.ended() {
+		t.Fatalf("the server has ended after %v\n%s", time.Since(began), s.errors.tail(6))
+	}
+	if !strings.Contains(s.errors.String(), "short of memory") {
+		t.Error("memory was never short: this proves nothing")
+	}
+	if tags, err := v.got(); err != nil || len(tags) < 500 {
+		t.Errorf("a viewer got %d tags: %v", len(tags), err)
+	}
+	if !strings.Contains(s.errors.String(), "limits.ring_bytes") {
+		t.Error("the log does not warn of large rings")
+	}
+	cancel()
+	for range publishers {
+		if err := <-ended; err != nil {
+			t.Errorf("a publisher: %v", err)
+		}
+	}
+	within(t, 10*time.Second, "there is memory again", func() bool { p, _ := s.memory(t); return p == 0 })
+	broadcast(t, s, "new", sim.Options{Video: av.H264})
+	firstBytes(t, s.flvURL("new"), 1000)
 }

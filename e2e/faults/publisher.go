@@ -46,6 +46,11 @@ func Publish(ctx context.Context, t Target, w Way, o sim.Options) (*Publisher, e
 	return publishOn(ctx, tcp, plain, t, w, o)
 }
 
+// PublishOn takes the target's stream over RTMP on a connection of the caller's, who ends it as he likes.
+func PublishOn(ctx context.Context, tcp *net.TCPConn, t Target, o sim.Options) (*Publisher, error) {
+	return publishOn(ctx, tcp, tcp, t, RTMP, o)
+}
+
 func publishOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w Way, o sim.Options) (*Publisher, error) {
 	if w.secure() {
 		secure := tls.Client(conn, t.TLS)
@@ -160,6 +165,9 @@ func (p *Publisher) Unpublish() error {
 	}
 	return err
 }
+
+// UnpublishReset says that it is done and breaks the connection in the same moment.
+func (p *Publisher) UnpublishReset() error { return errors.Join(p.client.Unpublish(), p.Reset()) }
 
 // Reset breaks the connection with RST, Close with FIN.
 func (p *Publisher) Reset() error { return errors.Join(p.tcp.SetLinger(0), p.tcp.Close()) }

@@ -50,9 +50,12 @@ const (
 
 // Options are what a governor is given. Functions that are nil are not called, but for those that say otherwise.
 type Options struct {
-	Limit   int64        // bytes; 0: nobody knows, and nothing is done
-	Log     *slog.Logger // for each change, and for the end
-	Changed func(Level)  // is told of each change. It is called on Run's goroutine and must not wait
+	Limit int64        // bytes; 0: nobody knows, and nothing is done
+	Log   *slog.Logger // for each change, and for the end
+
+	// Tell is told of each change, and of the level at each reading while memory is short, because of those that have come
+	// since. It is called on Run's goroutine and must not wait.
+	Tell func(Level)
 
 	// Keep keeps a heap profile, gzipped, where it can be found, and says where that is. It may hang.
 	Keep func(profile []byte) (path string, err error)
@@ -140,7 +143,7 @@ func (g *Governor) turn() (last bool) {
 		r = g.collect()
 	}
 	collecting := g.collecting(r)
-	g.change(g.judge(g.share(r.Used), collecting), r, collecting)
+	g.settle(g.judge(g.share(r.Used), collecting), r, collecting)
 	if g.Level() >= Shed && since(g.freed) >= freeEvery {
 		g.freed = time.Now()
 		g.opt.Free()
@@ -205,15 +208,14 @@ func (g *Governor) judge(used, collecting float64) Level {
 	return Calm
 }
 
-// change makes l the level.
-func (g *Governor) change(l Level, r Reading, collecting float64) {
-	before := g.Level()
+// settle makes l the level.
+func (g *Governor) settle(l Level, r Reading, collecting float64) {
+	before := Level(g.level.Swap(int32(l)))
+	if g.opt.Tell != nil && (l != before || l != Calm) {
+		g.opt.Tell(l)
+	}
 	if l == before {
 		return
-	}
-	g.level.Store(int32(l))
-	if g.opt.Changed != nil {
-		g.opt.Changed(l)
 	}
 	log := g.opt.Log.With("pressure", l.String(), "before", before.String(), "used_bytes", r.Used, "limit_bytes", g.opt.Limit)
 	switch {

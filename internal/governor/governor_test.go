@@ -27,7 +27,8 @@ type rig struct {
 	*Governor
 	mu      sync.Mutex // guards reading
 	reading Reading
-	levels  []Level
+	levels  []Level // that were new
+	told    int     // how often any was
 	log     bytes.Buffer
 
 	frees, collects, doomed int
@@ -38,8 +39,8 @@ func newRig(keep func([]byte) (string, error)) *rig {
 	r := &rig{}
 	r.Governor = New(Options{
 		Limit: 100, Log: slog.New(slog.NewTextHandler(&r.log, nil)), Keep: keep,
-		Changed: func(l Level) { r.levels = append(r.levels, l) },
-		Doomed:  func() { r.doomed++ },
+		Tell:   r.tell,
+		Doomed: func() { r.doomed++ },
 		Read: func() Reading {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -54,6 +55,13 @@ func newRig(keep func([]byte) (string, error)) *rig {
 		},
 	})
 	return r
+}
+
+func (r *rig) tell(l Level) {
+	r.told++
+	if n := len(r.levels); n == 0 || r.levels[n-1] != l {
+		r.levels = append(r.levels, l)
+	}
 }
 
 // set changes what the governor reads.
@@ -131,6 +139,16 @@ func TestLevels(t *testing.T) {
 		case err := <-ended:
 			t.Errorf("ended: %v", err)
 		default:
+		}
+		// While memory is short each reading is told, for what has come since; else changes only.
+		for _, step := range []struct {
+			used int64
+			want int
+		}{{0, 0}, {75, 10}, {90, 10}, {75, 10}, {0, 1}, {10, 0}} {
+			before := r.told
+			if r.hold(step.used, 10); r.told-before != step.want {
+				t.Errorf("at %d: was told %d times in 10 readings, want %d", step.used, r.told-before, step.want)
+			}
 		}
 	})
 }

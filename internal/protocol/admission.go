@@ -5,9 +5,10 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/vigil-media/vigil/internal/hub"
 )
 
 // Cause says why a connection was refused: a short stable word, for metrics and the log.
@@ -20,13 +21,15 @@ const (
 	CauseHandshakes            Cause = "handshakes"
 	CauseHandshakesPerAddress  Cause = "handshakes-per-address"
 	CauseDescriptors           Cause = "descriptors"
+	CauseMemory                Cause = "memory"
 	CauseListener              Cause = "listener" // the limit of one listener, or of one protocol's
 )
 
 // Causes lists them all.
 func Causes() []Cause {
 	return []Cause{
-		CauseConnections, CauseConnectionsPerAddress, CauseHandshakes, CauseHandshakesPerAddress, CauseDescriptors, CauseListener,
+		CauseConnections, CauseConnectionsPerAddress, CauseHandshakes, CauseHandshakesPerAddress, CauseDescriptors, CauseMemory,
+		CauseListener,
 	}
 }
 
@@ -230,7 +233,7 @@ func addressOf(remote net.Addr) address {
 	if !ok {
 		return 0
 	}
-	addr := Subscriber(t.AddrPort().Addr())
+	addr := hub.Subscriber(t.AddrPort().Addr())
 	if !addr.IsValid() {
 		return 0
 	}
@@ -239,14 +242,4 @@ func addressOf(remote net.Addr) address {
 		return address(0xffff<<32 | uint64(binary.BigEndian.Uint32(b[12:]))) // no IPv6 network begins so
 	}
 	return address(binary.BigEndian.Uint64(b[:8]))
-}
-
-// Subscriber is what of an address stands for one subscriber: all of an IPv4 address, the first 64 bits of an IPv6 address.
-func Subscriber(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap()
-	if addr.Is4() || !addr.IsValid() {
-		return addr
-	}
-	p, _ := addr.WithZone("").Prefix(64) // an IPv6 address has 64 bits
-	return p.Addr()
 }

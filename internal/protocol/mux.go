@@ -41,9 +41,20 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.route(r).ServeHTTP(w, r)
 }
 
+// Live says whether a request is for live media: its answer may have to wait for a stream.
+func (m *Mux) Live(r *http.Request) bool { return m.live(r) != nil }
+
 func (m *Mux) route(r *http.Request) http.Handler {
+	if h := m.live(r); h != nil {
+		return h
+	}
+	return m.prefix
+}
+
+// live returns the handler of a suffix that is responsible for a request, or nil.
+func (m *Mux) live(r *http.Request) http.Handler {
 	if _, pattern := m.prefix.Handler(r); pattern != "" && pattern != "/" {
-		return m.prefix
+		return nil
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -52,5 +63,5 @@ func (m *Mux) route(r *http.Request) http.Handler {
 			return s.h
 		}
 	}
-	return m.prefix
+	return nil
 }

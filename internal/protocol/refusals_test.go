@@ -77,11 +77,56 @@ func TestRefusalsBound(t *testing.T) {
 			b.Logger(b.log, "busy", netip.MustParseAddr(fmt.Sprintf("10.0.%d.%d", i>>8, i&0xff))).Info("refused")
 			lines += b.out.Len() / max(1, b.out.Len())
 		}
-		if lines != refusalsMax+1 || len(b.seen) != refusalsMax+1 {
+		if lines != refusalLinesMax || len(b.seen) != refusalsMax+1 {
 			t.Errorf("%d lines, %d are known", lines, len(b.seen))
 		}
 		time.Sleep(time.Second)
-		b.refuse("busy", "10.255.0.1", fmt.Sprintf("unlogged=%d", refusalsMax-1))
+		b.refuse("busy", "10.255.0.1", fmt.Sprintf("unlogged=%d", refusalsMax))
+	})
+}
+
+// However many addresses there are, the log grows by a few lines a second, and tells of all (card L01).
+func TestRefusalsOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t)
+		const seconds, each = 10, 1000
+		lines, told := 0, uint64(0)
+		for i := range seconds * each {
+			b.out.Reset()
+			b.Logger(b.log, "busy", netip.MustParseAddr(fmt.Sprintf("10.%d.%d.1", i>>8, i&0xff))).Info("refused")
+			lines += strings.Count(b.out.String(), "refused")
+			time.Sleep(time.Second / each)
+			told += b.Sweep()
+		}
+		time.Sleep(2 * time.Second)
+		told += b.Sweep()
+		if most := refusalLinesMax * (seconds + 1); lines > most || lines < most/2 || uint64(lines)+told != seconds*each {
+			t.Errorf("%d lines, %d are told of besides", lines, told)
+		}
+		b.refuse("busy", "10.0.0.1", " ")
+	})
+}
+
+// Peers at fault have a line each, up to as many a second, and the others are told of once a second.
+func TestFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook(t)
+		time.Sleep(2 * time.Second)
+		b.Sweep()
+		for range 2 {
+			b.out.Reset()
+			for range 3 * refusalLinesMax {
+				b.Fault(b.log).Info("failed")
+			}
+			if lines := strings.Count(b.out.String(), "failed"); lines != refusalLinesMax {
+				t.Errorf("%d lines", lines)
+			}
+			b.refuse("busy", "192.0.2.1", " ") // which has nothing to do with it
+			time.Sleep(time.Second)
+			if n := b.Sweep(); n != 2*refusalLinesMax {
+				t.Errorf("%d lines were left out", n)
+			}
+		}
 	})
 }
 

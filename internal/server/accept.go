@@ -19,7 +19,7 @@ const (
 )
 
 // controlSpare is how many connections more than the limits in all those of HTTP may be, and how many more of them may come a second:
-// health, API and metrics answer when media are full.
+// health, API and metrics answer when media are full. When memory is short it is how many may be there that play nothing.
 const controlSpare = 64
 
 // door is a listener that lives until it is closed: it waits out what is passing, such as a lack of descriptors, and lets in who is
@@ -105,15 +105,18 @@ func (d *door) enter(remote net.Addr) (io.Closer, protocol.Cause) {
 	if d.lobby != nil {
 		most, spare = n.files.controlMost(), controlSpare
 	}
-	if n.files.used() >= most {
+	switch {
+	case n.files.used() >= most:
 		return nil, protocol.CauseDescriptors
+	case n.pressed() && (d.lobby == nil || d.lobby.size() >= controlSpare):
+		return nil, protocol.CauseMemory
 	}
 	return n.admission.Enter(remote, spare)
 }
 
 // yields says whether one connection less makes room for another.
 func yields(c protocol.Cause) bool {
-	return c == protocol.CauseConnections || c == protocol.CauseDescriptors
+	return c == protocol.CauseConnections || c == protocol.CauseDescriptors || c == protocol.CauseMemory
 }
 
 // Refuse implements protocol.Refuser. It closes the connection without a trace of it in the kernel, counts it, and says so.

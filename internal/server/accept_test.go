@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/governor"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
 )
@@ -77,6 +79,7 @@ func room(l hub.LimitsConfig, descriptorsMost int) (*network, *bytes.Buffer) {
 	var out bytes.Buffer
 	n := &network{
 		log: slog.New(slog.NewTextHandler(&out, nil)), refusals: protocol.NewRefusals(), lobby: newLobby(),
+		pressure:  func() governor.Level { return governor.Calm },
 		admission: protocol.NewAdmission(protocol.Quotas{Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress}),
 	}
 	n.files = &descriptors{limit: descriptorsMost, connections: n.admission.Open}
@@ -208,6 +211,47 @@ func TestDoors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// When memory is short nobody new is let in for media, and of those who play nothing over HTTP a few stay; all are again once there is
+// memory.
+func TestDoorsWithoutMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, _ := room(hub.LimitsConfig{}, 1000)
+		level := governor.Refuse
+		n.pressure = func() governor.Level { return level }
+		media, control := n.door(newFailing(), nil), n.door(newFailing(), n.lobby)
+		if c := media.admit(pipe(t, "192.0.2.1:1")); c != nil {
+			t.Error("media are let in")
+		}
+		let := func() bool {
+			c := control.admit(pipe(t, "192.0.2.1:1"))
+			if c != nil {
+				n.lobby.note(c, http.StateNew)
+				n.lobby.note(c, http.StateActive)
+			}
+			return c != nil
+		}
+		for i := range controlSpare {
+			if !let() {
+				t.Fatalf("connection %d of HTTP is refused", i)
+			}
+		}
+		if let() {
+			t.Error("more of HTTP are let in than the reserve")
+		}
+		if got := n.admission.Refusals()[protocol.CauseMemory]; got != 2 {
+			t.Errorf("%d refusals were counted", got)
+		}
+		time.Sleep(lobbyUnread) // that is how long they do not take their answers
+		if !let() {
+			t.Error("those who do not read keep others out")
+		}
+		level = governor.Shed
+		if c := media.admit(pipe(t, "192.0.2.1:1")); c == nil || !let() {
+			t.Error("nobody is let in though there is memory")
+		}
+	})
 }
 
 // The sharing out of descriptors holds for small limits too.

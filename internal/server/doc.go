@@ -3,5 +3,5 @@
 //
 // Order of life: the log outlives all; then the hub; then the protocols and the HTTP listener. When the
 // context ends, the hub ends the publishers, viewers run to the end of what the streams still hold, and after
-// at most [DrainTime] everything is closed.
+// at most 3 s (hub.Draining) everything is closed.
 package server

@@ -19,7 +19,8 @@ import (
 
 // Limits of HTTP that are no settings. Live bodies take their connection over, out of these limits' reach.
 const (
-	httpAnswerTimeout = 90 * time.Second // covers the longest wait for a stream
+	httpAnswerTimeout = 5 * time.Second  // for a peer to take its answer
+	httpWaitTimeout   = 90 * time.Second // the same, where the answer waits for a stream: covers the longest wait
 	httpIdleTimeout   = time.Minute
 	httpBodyTimeout   = time.Second // for the rest of a body that was refused
 	httpHeaderBytes   = 32 << 10
@@ -27,7 +28,7 @@ const (
 
 // httpServer is the shared HTTP listener, plain and over TLS.
 type httpServer struct {
-	handler   http.Handler
+	handler   *protocol.Mux
 	log       *slog.Logger
 	network   *network
 	limit     *protocol.Limiter
@@ -40,7 +41,7 @@ type httpServer struct {
 type listenFunc func(ctx context.Context, name, address string) (net.Listener, error)
 
 // listenHTTP opens the HTTP listeners.
-func listenHTTP(cfg httpConfig, n *network, listen listenFunc, t *tls.Config, h http.Handler) (*httpServer, error) {
+func listenHTTP(cfg httpConfig, n *network, listen listenFunc, t *tls.Config, h *protocol.Mux) (*httpServer, error) {
 	s := &httpServer{handler: h, log: n.log, network: n}
 	s.limit, s.mediaMost = protocol.NewLimiter(cfg.Connections+controlSpare, n.lobby.makeRoom), cfg.Connections
 	open := func(name, address string) (net.Listener, error) {
@@ -84,8 +85,14 @@ func (s *httpServer) Run(ctx context.Context) error {
 				s.refuseMedia(w, r, cause)
 				return
 			}
+			if s.handler.Live(r) {
+				s.mayWait(w, r)
+			}
 			s.handler.ServeHTTP(w, r)
 		}),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, conn)
+		},
 		ReadHeaderTimeout: s.network.unheard,
 		ConnState:         s.network.lobby.note,
 		WriteTimeout:      httpAnswerTimeout,
@@ -107,6 +114,19 @@ func (s *httpServer) Run(ctx context.Context) error {
 	err := g.Wait()
 	s.handlers.Wait()
 	return err
+}
+
+// connKey is of the value of a request's context that is its connection.
+type connKey struct{}
+
+// mayWait gives the answer to a request the time that a stream may take to come.
+func (s *httpServer) mayWait(w http.ResponseWriter, r *http.Request) {
+	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		s.network.lobby.forget(conn)
+	}
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(httpWaitTimeout)); err != nil {
+		s.log.Debug("cannot give an answer its time", "protocol", "http", "cause", err)
+	}
 }
 
 // refuseBody answers a request that has a body, which nothing here takes. Without a deadline the HTTP server would wait for

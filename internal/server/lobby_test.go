@@ -59,6 +59,20 @@ func TestLobby(t *testing.T) {
 			g.note("c", http.StateNew)
 			g.note("c", http.StateClosed)
 		}, nil, 0},
+		"the longest unread": {func(g *guests) {
+			g.note("a", http.StateActive)
+			g.note("b", http.StateActive)
+			g.note("media", http.StateActive)
+			g.forget(g.conn["media"])
+			time.Sleep(lobbyUnread)
+			g.note("a", http.StateIdle)
+			g.note("a", http.StateActive)
+		}, []string{"b"}, 0},
+		"silent before unread": {func(g *guests) {
+			g.note("unread", http.StateActive)
+			time.Sleep(long)
+			g.note("answered", http.StateIdle)
+		}, []string{"answered"}, 0},
 		"the longest silent": {func(g *guests) {
 			g.note("a", http.StateNew)
 			g.note("b", http.StateNew)
@@ -97,10 +111,11 @@ func TestLobby(t *testing.T) {
 				if gone := g.closed(); !slices.Equal(gone, tc.gone) {
 					t.Errorf("%v went, want %v", gone, tc.gone)
 				}
+				time.Sleep(lobbyUnread)
 				for range g.conn {
 					g.makeRoom()
 				}
-				if n := g.fresh.Len() + g.idle.Len() + len(g.at); n != 0 {
+				if n := g.fresh.Len() + g.idle.Len() + g.busy.Len() + len(g.at); n != 0 {
 					t.Errorf("%d are left over", n)
 				}
 			})

@@ -18,15 +18,26 @@ var ErrMemory = governor.ErrMemory
 const (
 	profilesMax = 3                       // that are kept; the newest has the number 1
 	doomFor     = 4800 * time.Millisecond // from the decision to end for want of memory to the end, whatever hangs
+
+	ringsShare  = 4       // of the memory limit one part in so many is for rings while memory is short
+	ringLeast   = 1 << 20 // bytes that a ring may keep then: about 2 s
+	refuseShare = 4       // and when even publishers are refused, one part of that in so many
 )
 
 // newGovernor returns the governor of the server's memory, which tells the hub.
 func (s *Server) newGovernor() *governor.Governor {
+	limit := governor.Limit(int64(s.cfg.hub.Limits.Memory), os.DirFS("/"))
+	if ring := int64(s.cfg.hub.Limits.RingBytes); limit > 0 && ring > limit/ringsShare {
+		s.logger.Warn("few streams with rare key pictures may take all memory: lower limits.ring_bytes", "ring_bytes", ring, "limit_bytes", limit)
+	}
 	return governor.New(governor.Options{
-		Limit:   governor.Limit(int64(s.cfg.hub.Limits.Memory), os.DirFS("/")),
-		Log:     s.logger,
-		Changed: func(l governor.Level) { s.hub.SetPressure(pressure(l)) },
-		Keep:    func(profile []byte) (string, error) { return keepProfile(s.store, profile) },
+		Limit: limit,
+		Log:   s.logger,
+		Tell: func(l governor.Level) {
+			s.hub.SetPressure(pressure(l))
+			s.hub.Squeeze(rings(l, limit))
+		},
+		Keep: func(profile []byte) (string, error) { return keepProfile(s.store, profile) },
 		Doomed: func() {
 			if s.opt.Exit != nil {
 				time.AfterFunc(doomFor, s.opt.Exit)
@@ -45,6 +56,19 @@ func pressure(l governor.Level) hub.Pressure {
 	case governor.Calm:
 	}
 	return hub.Calm
+}
+
+// rings is how many bytes the rings of all streams may keep at a level of the governor, and how many each may in any case; 0: as many as
+// they are configured to.
+func rings(l governor.Level, limit int64) (all, each int64) {
+	switch l {
+	case governor.Shed:
+		return limit / ringsShare, ringLeast
+	case governor.Refuse:
+		return limit / ringsShare / refuseShare, ringLeast / refuseShare
+	case governor.Calm:
+	}
+	return 0, 0
 }
 
 // memoryFigures are the pressure, and how many bytes are in use and may be.

@@ -6,7 +6,20 @@ import (
 	"testing"
 
 	"github.com/vigil-media/vigil/internal/disk"
+	"github.com/vigil-media/vigil/internal/governor"
 )
+
+// While memory is short, rings may keep a part of it, and each something.
+func TestRings(t *testing.T) {
+	for _, tc := range []struct {
+		level     governor.Level
+		all, each int64
+	}{{governor.Calm, 0, 0}, {governor.Shed, 16 << 20, 1 << 20}, {governor.Refuse, 4 << 20, 256 << 10}} {
+		if all, each := rings(tc.level, 64<<20); all != tc.all || each != tc.each {
+			t.Errorf("%v: %d bytes, at least %d each", tc.level, all, each)
+		}
+	}
+}
 
 // The newest heap profiles are kept, a few, and no more.
 func TestKeepProfile(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/governor"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/metrics"
 	"github.com/vigil-media/vigil/internal/protocol"
@@ -44,6 +45,7 @@ type network struct {
 	refusals  *protocol.Refusals
 	lobby     *lobby        // of the listeners of HTTP
 	unheard   time.Duration // that a connection of HTTP may take to send its first request
+	pressure  func() governor.Level
 
 	mu     sync.Mutex
 	opened []listening
@@ -59,6 +61,7 @@ func newNetwork(cfg hub.Config, log *slog.Logger) *network {
 	l := cfg.Limits
 	n := &network{
 		log: log, refusals: protocol.NewRefusals(), lobby: newLobby(), unheard: hub.Phases(cfg)[hub.Handshake].Age,
+		pressure: func() governor.Level { return governor.Calm }, // until somebody knows
 		admission: protocol.NewAdmission(protocol.Quotas{
 			Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress,
 			Handshakes: l.Handshakes, HandshakesPerAddress: l.HandshakesPerAddress,
@@ -72,8 +75,10 @@ func newNetwork(cfg hub.Config, log *slog.Logger) *network {
 	return n
 }
 
-// measureEvery is how often the descriptors are counted and what is overdue is looked for.
-const measureEvery = 250 * time.Millisecond
+const (
+	measureEvery   = 250 * time.Millisecond // descriptors are counted, and what is overdue is looked for
+	pressedUnheard = time.Second            // that a connection of HTTP may be without a request while nobody new is let in for want of memory
+)
 
 // Run keeps the figures fresh and ends HTTP connections that send nothing, until ctx ends.
 func (n *network) Run(ctx context.Context) error {
@@ -83,6 +88,9 @@ func (n *network) Run(ctx context.Context) error {
 	for {
 		n.files.measure()
 		n.lobby.expire(n.unheard)
+		if n.pressed() {
+			n.lobby.clear(pressedUnheard)
+		}
 		n.admission.Forget()
 		if unlogged := n.refusals.Sweep(); unlogged > 0 {
 			n.log.Info("more was refused than the log tells", "lines", unlogged)
@@ -105,6 +113,9 @@ func (n *network) mediaRefused() protocol.Cause {
 	}
 	return ""
 }
+
+// pressed says whether memory is so short that nobody new is let in.
+func (n *network) pressed() bool { return n.pressure() >= governor.Refuse }
 
 // figures is for the metrics.
 func (n *network) figures() metrics.Connections {

@@ -24,9 +24,6 @@ import (
 	"github.com/vigil-media/vigil/internal/task"
 )
 
-// DrainTime is how long viewers may take to run to the end of their streams when the server stops.
-const DrainTime = 3 * time.Second
-
 // secretFile is where the API secret is kept, under the data folder.
 const secretFile = "api-secret"
 
@@ -93,6 +90,7 @@ func (s *Server) build() error {
 	m := metrics.New()
 	s.hub = hub.New(s.cfg.hub, nil, m, alarms{s.logger, s.net.refusals})
 	s.memory = s.newGovernor()
+	s.net.pressure = s.memory.Level
 	mux := protocol.NewMux()
 	mux.Handle("/livez", api.Live(s.hub))
 	mux.Handle("/readyz", api.Ready(s.hub))
@@ -195,7 +193,7 @@ func (s *Server) Run(ctx context.Context) error {
 // drain ends the publishers and waits, for a while, until the viewers have run to the end of their streams.
 func (s *Server) drain() {
 	s.hub.Close()
-	limit := time.NewTimer(DrainTime)
+	limit := time.NewTimer(s.hub.Limit(hub.Draining).Age)
 	defer limit.Stop()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/conf"
@@ -101,6 +102,7 @@ func refuseFor(w http.ResponseWriter, err error) {
 }
 
 func refuse(w http.ResponseWriter, status int, word, message string) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(headTimeout)) // where there is none, nothing waits
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(refusal{status, word, message}) // the peer may be gone

@@ -12,9 +12,11 @@ import (
 const (
 	writeTimeout = 5 * time.Second        // of an answer
 	refusalTime  = 500 * time.Millisecond // for a peer that was refused to read why
+	stoppedTime  = time.Second            // for the answer to a peer that has stopped publishing
 	roundsMax    = 16                     // publications, or waits for a stream, of one connection
 	windowAck    = 5_000_000              // bytes between the peer's acknowledgements
-	setupMessage = 64 << 10               // bytes of a message before media may come
+	setupMessage = 64 << 10               // bytes of a message before media may come, and of all that are partly received
+	claimBytes   = 64 << 10               // that are read of a peer that waits to publish
 	badTagsMax   = 500                    // bad media messages in a row
 	agentMax     = 256                    // bytes that are kept of what a peer says it is
 )

@@ -29,6 +29,9 @@ func (s *session) play(ctx context.Context, path, query string) error {
 	if err = s.deadline(0); err != nil {
 		return err
 	}
+	if !s.leaveSetup() {
+		return errMemory
+	}
 	p := &player{server: s.server, flow: s.flow}
 	p.link = s.env.Egress.Link(s.conn, p)
 	var ahead []byte

@@ -22,23 +22,70 @@ func (s *session) publish(ctx context.Context, path, query string) error {
 		s.refusal(hub.ActionPublish, err).Info("refused to publish", "stream", path, "remote", s.remote, "cause", err)
 		return s.refuse(publishRefusal(err))
 	}
-	lease, err := s.env.Hub.Publish(ctx, req)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	lease, err := s.claim(ctx, end, req)
+	if errors.Is(err, errPeer) || errors.Is(err, errMemory) {
+		s.log.Info("stopped waiting to publish", "stream", req.Key, "remote", s.remote, "cause", err)
+		return err
+	}
+	if late := s.deadline(writeTimeout); late != nil && err == nil {
+		lease.Release(late)
+		return late
+	}
 	if err != nil {
 		s.refusal(hub.ActionPublish, err).Info("refused to publish", "stream", req.Key, "remote", s.remote, "cause", err)
 		return s.refuse(publishRefusal(err))
 	}
 	lost, err := s.own(lease) //nolint:contextcheck // the lease's context is a child of ctx
 	switch {
-	case errors.Is(err, errDeleted):
-		s.in.SetLimits(setupLimits())
-		return nil
 	case lost:
 		if s.deadline(writeTimeout) == nil {
 			_ = s.send(s.appendStatus(nil, publishRefusal(err))) // the peer may be gone
 		}
 		return errRefused
+	case errors.Is(err, errDeleted), errors.Is(err, errIdle):
+		return s.stopped(err)
 	}
 	return err
+}
+
+// stopped answers a peer that has said that it is done, which has been done by now: it may not want to hear of it any more. The
+// session goes on if there were media; else a name could be held for ever, one beginning after another.
+func (s *session) stopped(why error) error {
+	if err := s.deadline(stoppedTime); err != nil {
+		return err
+	}
+	st := status{"NetStream.Unpublish.Success", levelStatus, "Stopped publishing."}
+	if err := s.send(s.appendStatus(nil, st)); err != nil {
+		return err
+	}
+	if errors.Is(why, errIdle) {
+		return why
+	}
+	s.in.SetLimits(setupLimits())
+	return nil
+}
+
+// claim asks the hub for the key. That may take as long as the hub says: no deadline of the session stands meanwhile. A peer that goes
+// away ends the wait with errPeer, by end, lest it displace an owner that lives.
+func (s *session) claim(ctx context.Context, end context.CancelCauseFunc, req hub.Request) (*hub.Lease, error) {
+	if err := s.deadline(0); err != nil {
+		return nil, err
+	}
+	w := s.watch(ctx, end)
+	lease, err := s.env.Hub.Publish(ctx, req)
+	left := w.stop()
+	if lease != nil && (left != nil || !s.leaveSetup()) {
+		lease.Release(left)
+	}
+	switch {
+	case s.evicted.Load():
+		return nil, errMemory
+	case left != nil:
+		return nil, left
+	}
+	return lease, err
 }
 
 // own feeds the stream and gives the lease back, whatever happens. It says whether the lease was lost, and why it
@@ -46,10 +93,11 @@ func (s *session) publish(ctx context.Context, path, query string) error {
 func (s *session) own(lease *hub.Lease) (lost bool, err error) {
 	err = errBroken
 	defer func() {
+		said := errors.Is(err, errDeleted) || errors.Is(err, errIdle)
 		if cause := context.Cause(lease.Context()); cause != nil {
 			lost, err = true, cause
 		}
-		if errors.Is(err, errDeleted) || errors.Is(err, errIdle) {
+		if said {
 			lease.Finish(err) // by its own word
 		} else {
 			lease.Release(err)
@@ -105,6 +153,7 @@ type feeder struct {
 	demuxer *flv.Demuxer
 
 	announced bool            // the tracks have been logged
+	deaf      bool            // the peer does not take what is said to it: nothing can follow
 	media     int             // messages of sound or pictures
 	bad       int             // bad media messages in a row
 	seen      map[string]bool // causes that have been logged
@@ -142,11 +191,11 @@ func (f *feeder) message(m chunk.Message) error {
 	case "play", "play2":
 		return f.answer(f.appendStatus(nil, status{"NetStream.Play.Failed", levelError, "This connection publishes."}))
 	}
-	if err = f.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	f.tell(func() error {
+		_, err := f.command(c) // nothing that begins media comes here
 		return err
-	}
-	_, err = f.command(c) // nothing that begins media comes here
-	return err
+	})
+	return nil
 }
 
 // mediaMessage takes a message of sound, pictures or data, which keeps held bytes of memory alive. Others it passes over:
@@ -162,22 +211,29 @@ func (f *feeder) mediaMessage(m chunk.Message, held int) error {
 	return nil
 }
 
-// answer writes while media flows, when no deadline of a phase stands.
+// answer writes while media flows. It does not fail: what the peer has sent before it stopped listening counts, above all its word that
+// it is done.
 func (f *feeder) answer(b []byte) error {
-	if err := f.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return err
+	f.tell(func() error { return f.send(b) })
+	return nil
+}
+
+// tell has something written, when no deadline of a phase stands.
+func (f *feeder) tell(write func() error) {
+	if f.deaf {
+		return
 	}
-	return f.send(b)
+	err := f.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if err == nil {
+		err = write()
+	}
+	f.deaf = err != nil // reading tells why
 }
 
 // stop ends publishing because the peer says so.
 func (f *feeder) stop(c command) error {
-	st := status{"NetStream.Unpublish.Success", levelStatus, "Stopped publishing."}
-	if err := f.answer(f.appendStatus(nil, st)); err != nil {
-		return err
-	}
 	if f.media == 0 {
-		return errIdle // or a name could be held for ever, one beginning after another
+		return errIdle
 	}
 	return fmt.Errorf("%w (%s)", errDeleted, c.name)
 }

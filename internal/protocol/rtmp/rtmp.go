@@ -27,6 +27,7 @@ type server struct {
 	env       protocol.Env
 	cfg       *Config
 	listeners []net.Listener
+	setups    setups
 }
 
 func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
@@ -75,6 +76,7 @@ func (s *server) Run(ctx context.Context) error {
 	g, gctx := task.NewGroup(ctx)
 	stop := context.AfterFunc(gctx, s.close)
 	defer stop()
+	g.Go("rtmp set-up", s.watchSetups)
 	for _, l := range s.listeners {
 		g.Go("rtmp accept", func(ctx context.Context) error { return s.accept(ctx, l, sessions) })
 	}

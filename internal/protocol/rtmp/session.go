@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,7 @@ type session struct {
 	app, agent string // what connect said
 	query      string
 	release    func() bool // see run
+	evicted    atomic.Bool // cut in set-up, for want of memory
 }
 
 // flow is how much the peer may send unacknowledged.
@@ -47,6 +49,7 @@ var (
 	errRefused = errors.New("refused")
 	errIdle    = errors.New("the peer stopped publishing before it sent media")
 	errRounds  = errors.New("too many beginnings without media")
+	errMemory  = errors.New("short of memory: the peer was closed before it published or played")
 	errBroken  = errors.New("the session broke") // only seen when it panics
 
 	errHandedOver = errors.New("handed over") // not an end: the connection is no longer the session's
@@ -56,7 +59,7 @@ func newReader(r io.Reader) *chunk.Reader { return chunk.NewReader(r, setupLimit
 
 // setupLimits are for a peer that does not publish.
 func setupLimits() chunk.Limits {
-	return chunk.Limits{Message: setupMessage, Partial: 4 * setupMessage, Buffer: 4 << 10}
+	return chunk.Limits{Message: setupMessage, Partial: setupMessage, Buffer: 4 << 10}
 }
 
 // playLimits are for a peer that waits or plays: it has little to say, and there are many.
@@ -80,6 +83,7 @@ func (s *session) run(ctx context.Context) {
 	s.release = context.AfterFunc(ctx, s.cut)
 	var err error
 	defer func() {
+		s.setups.leave(s)
 		s.release()
 		if !errors.Is(err, errHandedOver) {
 			_ = s.conn.Close() // nothing can be done about it
@@ -91,6 +95,8 @@ func (s *session) run(ctx context.Context) {
 		return
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case s.evicted.Load():
+		err = errMemory
 	case errors.Is(err, errRefused):
 		s.linger(refusalTime)
 		return // the refusal has been logged
@@ -127,28 +133,28 @@ func (s *session) interrupt(ctx context.Context) (stop func()) {
 
 // serve shakes hands and then does what the peer asks for, one publishing or playing after another.
 func (s *session) serve(ctx context.Context) error {
-	if err := s.deadline(s.setupTime()); err != nil {
+	if err := s.enterSetup(); err != nil {
 		return err
 	}
 	if err := s.shakeHands(ctx); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		s.log.Info("handshake failed", "cause", s.setupError(err), "remote", s.remote)
+		s.setupLog().Info("handshake failed", "cause", s.setupError(err), "remote", s.remote)
 		return err
 	}
 	for round := range roundsMax {
 		do, err := s.awaitMedia()
 		if err != nil {
 			if round == 0 && ctx.Err() == nil && !errors.Is(err, io.EOF) {
-				s.log.Info("session ended before media", "cause", s.setupError(err), "remote", s.remote)
+				s.setupLog().Info("session ended before media", "cause", s.setupError(err), "remote", s.remote)
 			}
 			return err
 		}
 		if err = do(ctx); err != nil {
 			return err
 		}
-		if err = s.deadline(s.setupTime()); err != nil {
+		if err = s.enterSetup(); err != nil {
 			return err
 		}
 	}
@@ -167,6 +173,9 @@ func gone(err error) error {
 
 // setupError names the passing of a phase's limit as what it is.
 func (s *session) setupError(err error) error {
+	if s.evicted.Load() {
+		return errMemory
+	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return fmt.Errorf("%w (%v)", errSetup, s.setupTime())
@@ -277,6 +286,11 @@ func (s *session) request(path, query string) (hub.Request, error) {
 // refusal returns the log for the line that says that the peer was refused, if it is to be said.
 func (s *session) refusal(a hub.Action, cause error) *slog.Logger {
 	return s.env.Refusals.Logger(s.log, string(a)+" "+hub.Reason(cause), s.remote.Addr())
+}
+
+// setupLog returns the log for the line about a peer that has not come as far as to ask for something.
+func (s *session) setupLog() *slog.Logger {
+	return s.env.Refusals.Fault(s.log)
 }
 
 // setupTime is how long a peer may take from the connection to publish or play, and again after deleteStream.
