@@ -388,6 +388,7 @@ func TestSocketBreaks(t *testing.T) {
 			if err := c.end(); !errors.Is(err, tc.want) {
 				t.Errorf("%v, want %v", err, tc.want)
 			}
+			synctest.Wait() // the connection is closed after the session has been told
 			if _, closed := c.sock.state(); !closed || c.conn.closes.Load() != 1 {
 				t.Errorf("closed %v, the connection %d times", closed, c.conn.closes.Load())
 			}
