@@ -66,7 +66,7 @@ func (l *Link) takeSocket() {
 		}
 		conn = w.Conn
 	}
-	c := tcpOf(conn)
+	c := TCPOf(conn)
 	if c == nil || !l.tcp.take(c) {
 		return
 	}
@@ -80,8 +80,8 @@ func (l *Link) takeSocket() {
 	}
 }
 
-// tcpOf returns the TCP connection within a wrapper that says what it wraps.
-func tcpOf(conn net.Conn) *net.TCPConn {
+// TCPOf returns the TCP connection within wrappers that say what they wrap (NetConn), or nil.
+func TCPOf(conn net.Conn) *net.TCPConn {
 	for {
 		switch c := conn.(type) {
 		case *net.TCPConn:

@@ -133,7 +133,7 @@ func TestTLSAnswersAreBounded(t *testing.T) {
 		c.SessionTicketsDisabled = true
 		c.KeyLogWriter = keys
 	})
-	keys.TCPConn = tcpOf(far.NetConn())
+	keys.TCPConn = TCPOf(far.NetConn())
 	conn := near.(*tls.Conn)
 	w := conn.NetConn().(*wire)
 	under, s := &deaf{}, &scratch{}

@@ -25,7 +25,7 @@ import (
 func (r *rig) tlsClient(change func(*tls.Config)) (*client, *tls.Conn) {
 	r.t.Helper()
 	near, far := secured(r.t, NewTLSListener, change)
-	raw := tcpOf(near)
+	raw := TCPOf(near)
 	if err := errors.Join(raw.SetWriteBuffer(32<<10), far.NetConn().(*net.TCPConn).SetReadBuffer(32<<10)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestTLSKeyUpdate(t *testing.T) {
 		c.SessionTicketsDisabled = true
 		c.KeyLogWriter = keys
 	})
-	if err := errors.Join(tcpOf(near).SetWriteBuffer(32<<10), far.NetConn().(*net.TCPConn).SetReadBuffer(32<<10)); err != nil {
+	if err := errors.Join(TCPOf(near).SetWriteBuffer(32<<10), far.NetConn().(*net.TCPConn).SetReadBuffer(32<<10)); err != nil {
 		t.Fatal(err)
 	}
 	if state := far.ConnectionState(); state.Version != tls.VersionTLS13 || state.CipherSuite != tls.TLS_AES_128_GCM_SHA256 {

@@ -8,8 +8,8 @@ import (
 )
 
 // Kick ends a session, whatever it does: a publisher's stream ends with it, viewers included, unless somebody stands by or challenges
-// it, who then goes on with the stream. It waits until the session has ended, as
-// long as ctx lives: then it returns the cause of ctx, and the session ends when it can. ErrNotFound: there is none with this id.
+// it, who then goes on with the stream. It waits until the session has ended, as long as ctx lives: then it returns the cause of ctx,
+// and the session ends when it can. ErrNotFound: there is none with this id.
 func (h *Hub) Kick(ctx context.Context, id string) error {
 	return h.kick(ctx, func(then *aftermath) []*session {
 		for s := range h.sessions {

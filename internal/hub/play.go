@@ -37,7 +37,7 @@ func (h *Hub) play(ctx, patience context.Context, q Request) (*Viewing, error) {
 	}
 	waiting, giveUp := context.WithCancelCause(patience)
 	defer giveUp(nil)
-	v := &Viewing{hub: h, session: &session{Request: q, action: ActionPlay, started: time.Now(), end: giveUp}}
+	v := &Viewing{hub: h, session: &session{Request: q, action: ActionPlay, started: time.Now().UnixNano(), end: giveUp}}
 	h.mu.Lock()
 	err := h.enter(v.session, nil)
 	h.mu.Unlock()

@@ -63,7 +63,7 @@ func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	l := &Lease{
 		hub: h, ctx: ctx, policy: permit.OnConflict, identity: permit.Identity,
-		session: &session{Request: q, action: ActionPublish, started: time.Now(), end: end},
+		session: &session{Request: q, action: ActionPublish, started: time.Now().UnixNano(), end: end},
 	}
 	l.session.lease = l
 	l.progress.Store(h.now.Load())
@@ -131,6 +131,7 @@ func (l *Lease) Write(u *av.AccessUnit) error {
 		}
 	}
 	size, skipped := u.Size(), p.Skipped()
+	asked := l.contested.Load() // before the unit: it is no answer to a challenge that comes after it
 	if err := p.Write(u); err != nil {
 		return l.fenced(err)
 	}
@@ -139,7 +140,7 @@ func (l *Lease) Write(u *av.AccessUnit) error {
 	}
 	l.session.taken.Add(uint64(size)) //nolint:gosec // a size is not negative
 	l.progress.Store(l.hub.now.Load())
-	if l.contested.Load() {
+	if asked {
 		l.answer()
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/protocol"
 )
 
@@ -122,7 +123,7 @@ func yields(c protocol.Cause) bool {
 // Refuse implements protocol.Refuser. It closes the connection without a trace of it in the kernel, counts it, and says so.
 func (d *door) Refuse(conn net.Conn, cause protocol.Cause) {
 	remote := conn.RemoteAddr()
-	if t := tcpOf(conn); t != nil {
+	if t := egress.TCPOf(conn); t != nil {
 		_ = t.SetLinger(0) // it is closed all the same
 	}
 	_ = conn.Close() // nothing can be done about it
@@ -134,18 +135,4 @@ func (d *door) Refuse(conn net.Conn, cause protocol.Cause) {
 	}
 	n.refusals.Logger(n.log, "connect "+string(cause), addr).Info("refused a connection", "name", d.name, "remote", remote,
 		"cause", cause)
-}
-
-// tcpOf returns the TCP connection within a wrapper that says what it wraps, or nil.
-func tcpOf(conn net.Conn) *net.TCPConn {
-	for {
-		switch c := conn.(type) {
-		case *net.TCPConn:
-			return c
-		case interface{ NetConn() net.Conn }:
-			conn = c.NetConn()
-		default:
-			return nil
-		}
-	}
 }

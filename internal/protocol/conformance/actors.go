@@ -34,6 +34,7 @@ type source struct {
 	enc    *sim.Encoder
 	origin uint64
 	last   uint64                 // number of the newest unit
+	units  uint64                 // that were written
 	bend   func(u *av.AccessUnit) // changes what the encoder makes
 }
 
@@ -107,6 +108,7 @@ func (s *source) next() error {
 		return err
 	}
 	s.last = tag.Seq
+	s.units++
 	s.sent[[2]uint64{uint64(tag.Origin), tag.Seq}] = *u // Write may restamp its own
 	_ = s.pub.Conn().SetWriteDeadline(time.Now().Add(patience))
 	return s.pub.Write(u)

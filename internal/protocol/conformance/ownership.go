@@ -140,8 +140,21 @@ func after(d time.Duration) <-chan error {
 	return c
 }
 
-// quiet lets the newest unit arrive, which else answers a challenge that comes after it was sent.
-func quiet() { <-time.After(300 * time.Millisecond) }
+// arrived waits until the hub has all units that were written: one that is still on its way would answer a challenge.
+func (s *source) arrived(path string) {
+	s.t.Helper()
+	s.Eventually("all units have arrived", func() bool {
+		n := uint64(0)
+		for _, st := range s.Hub.Snapshot().Streams {
+			for _, t := range st.Stats.Tracks {
+				if st.Key.String() == path {
+					n += t.Units
+				}
+			}
+		}
+		return n >= s.units
+	})
+}
 
 // finish goes on for a while, then ends the stream and expects its viewer to have missed nothing.
 func (s *source) finish(v *viewer) {
@@ -172,7 +185,7 @@ func challengeNotMet(s *stage) {
 		v := s.watch(path)
 		v.loose = true
 		src.on(25, v)
-		quiet()
+		src.arrived(path)
 		begin := time.Now()
 		second := s.publishBy(p.newcomer, path, s.encoder(1))
 		if took := time.Since(begin); took < least || took > most {
@@ -212,7 +225,7 @@ func challengerLeaves(s *stage) {
 
 		src = s.publishBy(owner, "live/y", s.usual())
 		src.write(5)
-		quiet()
+		src.arrived("live/y")
 		leaveSoon("live/y")
 		var second *source
 		begin := time.Now()
