@@ -21,6 +21,7 @@ type shard struct {
 	mu     sync.Mutex // guards what follows; memory only
 	due    []*group   // that have something which should not wait
 	taken  []*Link    // that are new
+	lulled bool       // it lets some time pass and looks by itself then: it is woken for newcomers only
 	closed bool
 
 	// The goroutine's.
@@ -70,8 +71,11 @@ func (g *group) Wake(at time.Time, prompt bool) {
 	s.mu.Lock()
 	s.asked(now)
 	s.due = append(s.due, g)
+	lulled := s.lulled
 	s.mu.Unlock()
-	s.poke()
+	if !lulled {
+		s.poke()
+	}
 }
 
 // take makes a link the shard's.
@@ -130,6 +134,8 @@ func (s *shard) gather(ctx context.Context, timer *time.Timer) {
 	if pause == 0 {
 		return
 	}
+	s.lull(true)
+	defer s.lull(false)
 	timer.Reset(pause)
 	for {
 		s.now = s.egress.now()
@@ -142,6 +148,13 @@ func (s *shard) gather(ctx context.Context, timer *time.Timer) {
 			return
 		}
 	}
+}
+
+// lull says whether only newcomers are to wake the shard. To be woken for every stream costs more than to go round for it.
+func (s *shard) lull(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lulled = on
 }
 
 // turn does what is to be done now, and returns after how long there will be something else if nobody pokes. What is not
