@@ -17,10 +17,12 @@ var importTable = []row{
 	{"av", ""},
 	{"task", ""},
 	{"watch", ""},
+	{"wedge", "task"},
+	{"watch/bundle", "watch disk task"},
 	{"conf", ""},
 	{"conf/zlm", "conf"},
-	{"log", "conf task"},
-	{"disk", "conf task"},
+	{"log", "conf task watch"},
+	{"disk", "conf task watch"},
 	{"governor", "task"},
 
 	// The left wing knows bytes.
@@ -30,12 +32,12 @@ var importTable = []row{
 
 	// The right wing knows streams.
 	{"stream", "av"},
-	{"egress", "stream task"},
-	{"hub", "av stream conf task"},
+	{"egress", "stream task watch wedge"},
+	{"hub", "av stream conf task watch wedge"},
 
 	// The bridge: only protocols know both, and they do not know each other.
-	{"protocol", "av stream egress hub conf"},
-	{"protocol/*", "protocol av container/* stream egress hub conf task protocol/$1/internal/..."},
+	{"protocol", "av stream egress hub conf watch"},
+	{"protocol/*", "protocol av container/* stream egress hub conf task watch protocol/$1/internal/..."},
 	{"protocol/*/internal/*", "av container/amf protocol/$1/internal/..."},
 	{"protocol/all", "protocol protocol/*"},
 	{"protocol/conformance", "protocol av stream egress hub conf task sim"},
@@ -44,17 +46,17 @@ var importTable = []row{
 	// The windows look at snapshots.
 	{"auth", "av hub conf"},
 	{"hook", "av hub conf task"},
-	{"api", "av hub stream conf"},
+	{"api", "av hub stream conf watch"},
 	{"api/zlm", "api av hub stream conf"},
-	{"metrics", "av hub stream egress conf"},
+	{"metrics", "av hub stream egress conf watch"},
 
 	// Outside the house.
 	{"probe", ""},
-	{"supervise", "probe"},
+	{"supervise", "probe watch task"},
 
 	// Those who put it together.
 	{"server", "..."},
-	{"cmd/vigil", "server conf"},
+	{"cmd/vigil", "server supervise conf log disk watch watch/bundle task"},
 
 	// Only for tests.
 	{"sim", "av"},

@@ -25,7 +25,7 @@ const rotationLibrary = "github.com/DeRuina/timberjack"
 // wordTable says in which rooms the name of a protocol may stand in identifiers and imports.
 // RTMP carries FLV tag bodies; httplive serves FLV over HTTP.
 var wordTable = []struct{ word, rooms string }{
-	{"rtmp", "protocol/rtmp/..."},
+	{"rtmp", "protocol/rtmp/... probe supervise"},
 	{"rtsp", "protocol/rtsp/..."},
 	{"flv", "container/flv protocol/rtmp/... protocol/httplive/..."},
 	{"hls", "protocol/hls/..."},
