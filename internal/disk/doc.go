@@ -4,7 +4,8 @@
 //
 // The package knows neither what is in the files nor who wants them.
 //
-// A disk is an unreliable remote service: any call may block for as long as the disk does. Call a Store at start, or
-// from a worker of its own; never from a media path, and never with a lock held. A Store has no state but the open
+// A disk is an unreliable remote service: any call may block for as long as the disk does. A [Volume] is the bulkhead in front of it: four
+// workers, a bounded queue, and refusals at once while the disk does not answer. Call a Store through [Volume.Do], [Call] or
+// [Volume.Go]; never from a media path, and never with a lock held. A Store has no state but the open
 // folder; its methods may be called from any goroutine, and from several processes on one folder.
 package disk

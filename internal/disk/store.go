@@ -107,6 +107,27 @@ func (s *Store) Rename(from, to string) error {
 	return s.wrap("rename", from, s.syncFolder(path.Dir(to)))
 }
 
+// Remove removes a file or an empty folder. An absent one gives an error that is fs.ErrNotExist.
+func (s *Store) Remove(name string) error { return s.wrap("remove", name, s.root.Remove(name)) }
+
+// List gives the names of the regular files in a folder, without those beneath it, sorted. A folder that is absent has none.
+func (s *Store) List(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(s.root.FS(), path.Clean(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, s.wrap("list", dir, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
 // temporary writes data, down to the disk, under a new name beside name.
 func (s *Store) temporary(name string, data []byte, perm fs.FileMode) (tmp string, err error) {
 	if len(data) > FileBytesMax {

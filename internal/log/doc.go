@@ -4,7 +4,12 @@
 //
 // A record is formatted in its caller's goroutine and appended to the queue of each sink, under a mutex that guards
 // memory only. One goroutine a sink writes. A queue is bounded in lines and bytes; when it is full the newest line
-// is dropped and counted, and as soon as the sink works again it is told "N log messages dropped".
+// is dropped and counted, and as soon as the sink works again it is told "N log messages dropped". A sink whose write
+// hangs is given up until it returns ([Log.Watch]): its queue and all that comes is dropped and counted. The newest lines are in
+// memory in any case ([Log.Recent]).
+//
+// Records are counted by level and message, which is static ([Log.Counts]). Of one kind 100 lines at once and 50 a second are
+// logged; what is more is counted, and told of once a second. The first lines of a kind are never held back.
 //
 // The attributes named [ProtocolKey] and [SessionKey] are the two leading columns of a text line; [StreamKey],
 // [TracksKey] and [CauseKey] go on with the sentence; the others follow the message as key=value. Whatever a peer may have put into a record is escaped, so that a record is always one

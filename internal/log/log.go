@@ -8,6 +8,7 @@ import (
 	"github.com/DeRuina/timberjack"
 
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // The attributes that are columns of a text line.
@@ -32,19 +33,27 @@ type Options struct {
 	// Bounds of each sink's queue; 0 means 8192 lines, 1 MiB.
 	QueueLines int
 	QueueBytes int
+
+	// KindLines is how many lines of one kind (level and message) are logged a second, after the first 1000; 0 means 100, less than 0
+	// as many as come.
+	KindLines int
 }
 
 // Log is a logger and the sinks that it writes to.
 type Log struct {
 	logger *slog.Logger
+	inner  *slog.Logger // the same, of which nothing is held back
 	level  slog.LevelVar
 	sinks  []*sink
+	recent *recent
+	kinds  *kinds
+	board  *watch.Board
 }
 
 // New makes a Log from options whose Config is valid. It opens nothing: the file is opened, and made, by the first
 // write. Lines queue up until Run.
 func New(o Options) *Log {
-	l := &Log{}
+	l := &Log{recent: newRecent(recentLines, recentBytes), kinds: newKinds(o.KindLines)}
 	level, _ := ParseLevel(o.Config.Level)
 	l.level.Set(level)
 	if o.Console != nil {
@@ -61,13 +70,19 @@ func New(o Options) *Log {
 			FileMode:    0o640,
 		}, o))
 	}
+	var h slog.Handler
 	if o.Config.Format == FormatJSON {
-		l.logger = slog.New(slog.NewJSONHandler(fan(l.sinks), &slog.HandlerOptions{Level: &l.level, ReplaceAttr: shorten}))
+		h = slog.NewJSONHandler(fan{l.recent, l.sinks}, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: shorten})
 	} else {
-		l.logger = slog.New(newText(fan(l.sinks), &l.level))
+		h = newText(fan{l.recent, l.sinks}, &l.level)
 	}
+	l.inner, l.logger = slog.New(h), slog.New(gate{h, l.kinds})
 	return l
 }
+
+// Watch has the writer of each sink noted on b, so that one that hangs is noticed and its queue given up. Call it before Run. A log that
+// is not watched drops lines only when a queue is full.
+func (l *Log) Watch(b *watch.Board) { l.board = b }
 
 // Logger gives the root logger.
 func (l *Log) Logger() *slog.Logger { return l.logger }
@@ -84,25 +99,39 @@ func (l *Log) Stats() []Stats {
 	return stats
 }
 
+// Recent gives the newest lines, at most n, the oldest of them first, as they were formatted, without newlines. The newest 2000 are kept
+// in memory, fewer if they are more than 1 MiB, whatever the sinks have taken. It never waits for a sink.
+func (l *Log) Recent(n int) []string { return l.recent.last(n) }
+
+// Counts lists how many records there were of each kind (level and message), the most severe kinds first. There are at most 512 kinds, and
+// [OtherKind] of each level for the rest.
+func (l *Log) Counts() []Count { return l.kinds.counts() }
+
 // Run writes what is logged until ctx ends, then what is queued, and closes the file. It returns at most [DrainTime]
 // after ctx has ended, with an error that names a sink that blocked and what was lost. A write that blocks for ever
 // cannot be called back: its goroutine is left behind, the only one in Vigil that may be. What is logged afterwards
 // is dropped. Run may be called once; end it last.
 func (l *Log) Run(ctx context.Context) error {
-	g, ctx := task.NewGroup(ctx)
+	g, _ := task.NewGroup(context.WithoutCancel(ctx))
 	for _, s := range l.sinks {
-		g.Go("log "+s.name, s.run)
+		cell := l.board.Claim(watch.Label{Class: watch.Sink, Name: s.name, Heal: s.giveUp})
+		g.Go("log "+s.name, func(ctx context.Context) error { return s.run(ctx, cell) })
 	}
-	<-ctx.Done()
+	l.kinds.run(ctx, l.inner)
+	g.Stop(nil)
 	return g.Wait()
 }
 
-// fan is the sinks as one writer that never blocks. Each Write is a line.
-type fan []*sink
+// fan is the ring in memory and the sinks as one writer that never blocks. Each Write is a line.
+type fan struct {
+	recent *recent
+	sinks  []*sink
+}
 
 // Write implements io.Writer.
 func (f fan) Write(line []byte) (int, error) {
-	for _, s := range f {
+	f.recent.push(line)
+	for _, s := range f.sinks {
 		s.push(line)
 	}
 	return len(line), nil

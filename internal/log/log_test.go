@@ -210,7 +210,7 @@ func TestBlockedSinkNeverBlocksAndCounts(t *testing.T) {
 			out := sinkhole{block: make(chan struct{})}
 			cfg := log.Default()
 			cfg.Format = format
-			l := log.New(log.Options{Config: cfg, Console: &out, QueueLines: 100})
+			l := log.New(log.Options{Config: cfg, Console: &out, QueueLines: 100, KindLines: -1})
 			stop := running(t, l)
 			l.Logger().Info("first")
 			synctest.Wait() // now the writer is stuck with it
@@ -252,7 +252,7 @@ func TestBlockedSinkNeverBlocksAndCounts(t *testing.T) {
 }
 
 func TestQueueIsBoundedInBytes(t *testing.T) {
-	l := log.New(log.Options{Config: log.Default(), Console: io.Discard, QueueBytes: 1000})
+	l := log.New(log.Options{Config: log.Default(), Console: io.Discard, QueueBytes: 1000, KindLines: -1})
 	for range 100 {
 		l.Logger().Info("line", "text", strings.Repeat("x", 200))
 	}
@@ -321,7 +321,7 @@ func TestFileBesidesConsole(t *testing.T) {
 	var out sinkhole
 	cfg := log.Default()
 	cfg.File = filepath.Join(t.TempDir(), "logs", "vigil.log")
-	l := log.New(log.Options{Config: cfg, Console: &out})
+	l := log.New(log.Options{Config: cfg, Console: &out, KindLines: -1})
 	stop := running(t, l)
 	for i := range 1000 {
 		l.Logger().Info("line", "i", i)
@@ -342,7 +342,7 @@ func TestFileRotates(t *testing.T) {
 	dir := t.TempDir()
 	cfg := log.Default()
 	cfg.File, cfg.FileSize, cfg.FileKeep = filepath.Join(dir, "v.log"), 4<<20, 2
-	l := log.New(log.Options{Config: cfg, QueueLines: 1 << 20, QueueBytes: 2 << 20})
+	l := log.New(log.Options{Config: cfg, QueueLines: 1 << 20, QueueBytes: 2 << 20, KindLines: -1})
 	stop := running(t, l)
 	long := strings.Repeat("x", 4000)
 	for range 6000 {
@@ -395,7 +395,7 @@ func BenchmarkLine(b *testing.B) {
 		b.Run(format, func(b *testing.B) {
 			cfg := log.Default()
 			cfg.Format = format
-			l := log.New(log.Options{Config: cfg, Console: io.Discard, QueueLines: 1 << 30, QueueBytes: 1 << 30})
+			l := log.New(log.Options{Config: cfg, Console: io.Discard, QueueLines: 1 << 30, QueueBytes: 1 << 30, KindLines: 1e9})
 			g, _ := task.NewGroup(b.Context())
 			g.Go("log", l.Run)
 			session := l.Logger().With("protocol", "rtmp", "session", "7f3a")
@@ -419,11 +419,20 @@ func BenchmarkLine(b *testing.B) {
 		}
 	})
 	b.Run("full-queue", func(b *testing.B) {
-		l := log.New(log.Options{Config: log.Default(), Console: io.Discard, QueueLines: 1})
+		l := log.New(log.Options{Config: log.Default(), Console: io.Discard, QueueLines: 1, KindLines: -1})
 		session := l.Logger().With("protocol", "rtmp", "session", "7f3a")
 		b.ReportAllocs()
 		for b.Loop() {
 			session.Info("publishing live/cam1", "peer", "192.0.2.1:50000")
 		}
 	})
+}
+
+func BenchmarkFlood(b *testing.B) {
+	l := log.New(log.Options{Config: log.Default(), Console: io.Discard})
+	session := l.Logger().With("protocol", "rtmp", "session", "7f3a")
+	b.ReportAllocs()
+	for b.Loop() {
+		session.Info("publishing live/cam1", "peer", "192.0.2.1:50000")
+	}
 }
