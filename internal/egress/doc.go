@@ -17,7 +17,10 @@
 // writer. Sessions cannot tell the difference.
 //
 // The package knows no protocol: what is said to the peer and what the peer says is a [Session]'s business. It is called on the
-// shard's goroutine and must not wait. A session that panics ends its own link.
+// shard's goroutine and must not wait. A session that panics ends its own link. So does one that hangs, if the shards are watched: a
+// shard marks each call into a session, a muxer or a socket with the link that it is about, and after half a second in such a call
+// another goroutine takes the shard over, without that link. The one that hangs is left behind, with the memory that the
+// call may still write to; should it come back, it closes its link and is gone.
 //
 // Design and measurements: docs/adr/0011-shards.md, docs/benchmarks.md.
 package egress

@@ -7,10 +7,12 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/stream"
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // Egress sends shares to viewers. Its methods are safe for concurrent use.
@@ -20,6 +22,10 @@ type Egress struct {
 	start time.Time // of its clock
 
 	shards  []*shard
+	cells   *watch.Board    // nil: nobody watches
+	pilots  *task.Pool      // of shards
+	over    chan error      // what each shard has ended with: room for all
+	lost    atomic.Int64    // pilots that were deposed and have yet to come back
 	writers *task.Pool      // of links that no shard can take
 	ended   context.Context //nolint:containedctx // Run's life, which the writers end with
 	end     context.CancelCauseFunc
@@ -38,25 +44,32 @@ func New(o Options, log *slog.Logger) *Egress {
 	e.ended, e.end = context.WithCancelCause(context.Background())
 	// Their number is bounded by that of the connections that are accepted.
 	e.writers = task.NewPool(math.MaxInt, e.panicked)
+	e.pilots = task.NewPool(math.MaxInt, e.panicked) // one for each shard, and deposedMost
 	for range runtime.GOMAXPROCS(0) {
 		e.shards = append(e.shards, newShard(e, len(e.shards)))
 	}
+	e.over = make(chan error, len(e.shards))
 	return e
 }
 
-// Run sends until ctx ends; then it ends all links with ctx's cause, and returns when the last has ended.
+// Watch has the shards note their progress on a board. A shard that hangs in a call about one link is healed: another goroutine goes on
+// without that link, which is ended with ErrHung. At most 16 goroutines are left behind at a time. Call it before Run.
+func (e *Egress) Watch(b *watch.Board) { e.cells = b }
+
+// Run sends until ctx ends; then it ends all links with ctx's cause, and returns when the last has ended. It waits half a second
+// at the most for goroutines that were left behind: one that hangs in a session for ever stays, and its link with it.
 func (e *Egress) Run(ctx context.Context) error {
-	g, gctx := task.NewGroup(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	for _, s := range e.shards {
-		g.Go("egress shard", s.run)
+		s.man(ctx, s.enlist(ctx))
 	}
-	<-gctx.Done()
-	e.end(context.Cause(gctx))
-	err := g.Wait()
+	err := e.await(ctx, cancel)
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
 	e.writers.Wait()
+	e.abandon()
 	return err
 }
 
@@ -81,6 +94,9 @@ func (l *Link) Play(ctx context.Context, v *stream.Viewer) {
 	l.group = l.egress.choose(v.Share())
 	l.group.shard.take(l)
 }
+
+// bell is a group as a share's waker. Each subscription has its own, so that a late end of one is not another's.
+type bell struct{ *group }
 
 // group is the viewers of one share that one shard serves. It is the share's waker.
 type group struct {

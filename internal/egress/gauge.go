@@ -14,6 +14,7 @@ type gauge struct {
 	longest atomic.Int64 // nanoseconds that the longest took
 	stuck   atomic.Int64 // links whose sockets are full
 	spread  atomic.Int64 // nanoseconds between two sends to a viewer, when overloaded
+	lost    atomic.Int64 // pilots that were deposed and have yet to come back
 }
 
 // asked notes a poke, under the shard's mu.
@@ -43,6 +44,7 @@ type Progress struct {
 	Last     time.Duration // that its last turn took
 	Longest  time.Duration // that its longest turn took
 	Interval time.Duration // between two sends to a viewer, when it is overloaded; 0: pictures are sent at once
+	Deposed  int           // goroutines that hang about a viewer each, and that the shard goes on without
 }
 
 // Progress returns how the shards get on. It takes no lock and waits for nobody.
@@ -53,7 +55,7 @@ func (e *Egress) Progress() []Progress {
 		all[i] = Progress{
 			Shard: i, Links: int(s.load.Load()), Full: int(s.stuck.Load()), Walks: s.walks.Load(),
 			Last: time.Duration(s.last.Load()), Longest: time.Duration(s.longest.Load()),
-			Interval: time.Duration(s.spread.Load()),
+			Interval: time.Duration(s.spread.Load()), Deposed: int(s.lost.Load()),
 		}
 		if at := s.beat.Load(); at != 0 {
 			all[i].Beat = time.Duration(int64(now) - at)
@@ -63,4 +65,14 @@ func (e *Egress) Progress() []Progress {
 		}
 	}
 	return all
+}
+
+// Overloaded says whether a shard sends less often than it should. It takes no lock and does not allocate.
+func (e *Egress) Overloaded() bool {
+	for _, s := range e.shards {
+		if s.spread.Load() > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vigil-media/vigil/internal/stream"
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/wedge"
 )
 
 // phase is how far a shard's link has come:
@@ -33,6 +34,8 @@ type berth struct {
 	phase     phase
 	idle      bool          // is paused
 	waiting   bool          // stands among the shard's full
+	told      bool          // the session has been told of the end, or is being told
+	shut      bool          // the socket has been closed, or is being closed
 	retryAt   instant       // when to try again; 0: it is served with its group
 	fullSince instant       // since when the socket has been full without a packet's end having been sent; 0: it is not full
 	backoff   time.Duration // between tries
@@ -46,7 +49,8 @@ type berth struct {
 
 // serve sends a link what there is, until that is enough for one turn or the socket is full.
 func (s *shard) serve(l *Link) {
-	defer s.recovered(l)
+	p := s.pilot
+	defer s.recovered(p, l)
 	if l.phase != playing {
 		s.finish(l)
 		return
@@ -58,28 +62,25 @@ func (s *shard) serve(l *Link) {
 				return
 			}
 			if l.obeyPause() {
-				s.relieve(l)
+				s.calm(l)
 				if cause := l.viewer.Ended(); cause != nil {
 					s.part(l, cause, farewellTime)
 				}
 				return
 			}
 		}
-		if err := l.viewer.Peek(&s.batch, batchBytes); err != nil {
-			s.part(l, err, farewellTime)
+		p.away(l)
+		n, over, err := p.pass(l)
+		p.back(l)
+		switch {
+		case over != nil:
+			s.part(l, over, farewellTime)
 			return
-		}
-		if len(s.batch.Bytes) == 0 {
-			s.relieve(l)
-			return
-		}
-		n, err := s.hand(l)
-		if err != nil {
+		case err != nil:
 			s.unsent(l, err)
 			return
-		}
-		if !s.batch.More && n == len(s.batch.Bytes) {
-			s.relieve(l)
+		case !p.batch.More && n == len(p.batch.Bytes):
+			s.calm(l)
 			return
 		}
 		quota -= n
@@ -87,16 +88,22 @@ func (s *shard) serve(l *Link) {
 	s.later(l, 0) // others first
 }
 
-// hand sends the batch, or of a very large packet a piece.
-func (s *shard) hand(l *Link) (int, error) {
-	n, err := l.sock.send(s.batch.Bytes[:min(len(s.batch.Bytes), batchBytes)], &s.scratch)
+// pass hands the socket what the viewer is to be sent next, of a very large packet a piece. over is the viewer's end, err the
+// socket's. The pilot is away.
+func (p *pilot) pass(l *Link) (n int, over, err error) {
+	wedge.At(wedge.Shard)
+	b := &p.batch
+	if over = l.viewer.Peek(b, batchBytes); over != nil || len(b.Bytes) == 0 {
+		return 0, over, nil
+	}
+	n, err = l.sock.send(b.Bytes[:min(len(b.Bytes), batchBytes)], &p.scratch)
 	if n > 0 {
 		l.backoff = 0 // it takes something
-		if l.viewer.Advance(&s.batch, n) {
+		if l.viewer.Advance(b, n) {
 			l.fullSince = 0 // it gets on
 		}
 	}
-	return n, err
+	return n, nil, err
 }
 
 // answer sends the session's replies.
@@ -104,7 +111,10 @@ func (s *shard) answer(l *Link) error {
 	if len(l.replies) == 0 {
 		return nil
 	}
-	n, err := l.sock.send(l.replies, &s.scratch)
+	p := s.pilot
+	p.away(l)
+	n, err := l.sock.send(l.replies, &p.scratch)
+	p.back(l)
 	if l.replies = l.replies[n:]; len(l.replies) == 0 {
 		l.replies = nil
 	}
@@ -147,14 +157,17 @@ func (s *shard) later(l *Link, after time.Duration) {
 	}
 }
 
-// relieve has the link served with its group again.
-func (s *shard) relieve(l *Link) { l.retryAt, l.fullSince, l.backoff = 0, 0, 0 }
+// calm has the link served with its group again.
+func (s *shard) calm(l *Link) { l.retryAt, l.fullSince, l.backoff = 0, 0, 0 }
 
 // again serves a link whose socket was full. Looking before the viewer is asked spares one that is late the jumps that it
 // could not make use of.
 func (s *shard) again(l *Link) {
-	defer s.recovered(l)
+	p := s.pilot
+	defer s.recovered(p, l)
+	p.away(l)
 	ready, moved := l.sock.ready()
+	p.back(l)
 	if moved {
 		l.backoff = 0
 	}
@@ -168,7 +181,7 @@ func (s *shard) again(l *Link) {
 
 // look listens to the peer and sees whether the link is to end.
 func (s *shard) look(l *Link) {
-	defer s.recovered(l)
+	defer s.recovered(s.pilot, l)
 	switch l.phase {
 	case playing:
 		if l.ctx.Err() != nil {
@@ -192,18 +205,18 @@ func (s *shard) look(l *Link) {
 // hear hands what the peer has sent to the session, and serves the link if that has changed something. It reads once: one
 // that talks without end does so at the pace of sweeps.
 func (s *shard) hear(l *Link) {
-	n, err := l.sock.recv(s.scratch.in, &s.scratch)
-	if n > 0 && l.phase == playing {
-		switch end := l.session.Hear(s.scratch.in[:n]); {
-		case errors.Is(end, ErrLeft):
-			s.close(l, end)
-			return
-		case end != nil:
-			s.part(l, end, dismissTime)
-			return
-		}
-	}
-	if err != nil && !errors.Is(err, errEmpty) {
+	p, listens := s.pilot, l.phase == playing
+	p.away(l)
+	end, err := p.ask(l, listens)
+	p.back(l)
+	switch {
+	case errors.Is(end, ErrLeft):
+		s.close(l, end)
+		return
+	case end != nil:
+		s.part(l, end, dismissTime)
+		return
+	case err != nil && !errors.Is(err, errEmpty):
 		s.close(l, gone(err))
 		return
 	}
@@ -212,14 +225,29 @@ func (s *shard) hear(l *Link) {
 	}
 }
 
+// ask takes what the peer has sent, for the session if that listens. end is the session's error, err the socket's. The pilot is away.
+func (p *pilot) ask(l *Link, listens bool) (end, err error) {
+	n, err := l.sock.recv(p.scratch.in, &p.scratch)
+	if n > 0 && listens {
+		end = l.session.Hear(p.scratch.in[:n])
+	}
+	return end, err
+}
+
 // part lets the link end: what has been begun is sent, and the session's last words.
 func (s *shard) part(l *Link, cause error, limit time.Duration) {
 	if l.phase != playing {
 		return
 	}
-	s.quit(l)
 	l.phase, l.cause, l.limit = parting, cause, s.now.add(limit)
-	l.replies = append(l.replies, l.session.Farewell(cause)...)
+	p, cancel := s.pilot, s.quit(l)
+	p.away(l)
+	if cancel != nil {
+		cancel()
+	}
+	words := l.session.Farewell(cause)
+	p.back(l)
+	l.replies = append(l.replies, words...)
 	if l.retryAt == 0 {
 		s.finish(l)
 	}
@@ -227,7 +255,7 @@ func (s *shard) part(l *Link, cause error, limit time.Duration) {
 
 // dismiss has a link part, from outside.
 func (s *shard) dismiss(l *Link, cause error) {
-	defer s.recovered(l)
+	defer s.recovered(s.pilot, l)
 	s.part(l, cause, dismissTime)
 }
 
@@ -236,32 +264,57 @@ func (s *shard) finish(l *Link) {
 	if l.phase != parting {
 		return
 	}
+	p := s.pilot
 	for !l.viewer.Between() {
-		if err := l.viewer.Peek(&s.batch, batchBytes); err != nil {
-			s.close(l, err)
+		p.away(l)
+		_, over, err := p.pass(l)
+		p.back(l)
+		switch {
+		case over != nil:
+			s.close(l, over)
 			return
-		}
-		if _, err := s.hand(l); err != nil {
+		case err != nil:
 			s.unsent(l, err)
 			return
 		}
 	}
 	err := s.answer(l)
 	if err == nil {
-		err = l.sock.closeWrite(&s.scratch)
+		p.away(l)
+		err = l.sock.closeWrite(&p.scratch)
+		p.back(l)
 	}
 	if err != nil {
 		s.unsent(l, err)
 		return
 	}
-	s.relieve(l)
+	s.calm(l)
 	l.phase, l.limit = lingering, s.now.add(lingerTime)
-	s.report(l, l.cause)
+	p.away(l)
+	s.egress.tell(l, l.cause)
+	p.back(l)
 }
 
-// report tells the session of its end.
-func (s *shard) report(l *Link, cause error) {
-	s.egress.report(task.Guard("egress", func() error { l.session.Ended(cause); return nil }))
+// tell tells the session of its end, once.
+func (e *Egress) tell(l *Link, cause error) {
+	if l.told {
+		return
+	}
+	l.told = true
+	e.report(task.Guard("egress", func() error { l.session.Ended(cause); return nil }))
+}
+
+// release tells the session of its end, and closes the connection. What has been begun before is not done again.
+func (e *Egress) release(l *Link, cause error, abort bool) {
+	e.tell(l, cause)
+	if !l.shut {
+		l.shut = true
+		l.sock.close(abort)
+	}
+	if shell := l.shell; shell != nil {
+		l.shell = nil
+		_ = shell.Close() // nothing can be done about it
+	}
 }
 
 // close ends a link at once.
@@ -270,49 +323,57 @@ func (s *shard) close(l *Link, cause error) {
 	if before == over {
 		return
 	}
-	if before == playing {
-		s.quit(l)
+	abort := before == parting || errors.Is(cause, ErrStalled) || errors.Is(cause, stream.ErrTooSlow)
+	if before == parting {
+		cause = l.cause
 	}
 	l.phase, l.retryAt = over, 0
+	p, cancel := s.pilot, s.forget(l, before)
+	p.away(l)
+	if cancel != nil {
+		cancel()
+	}
+	s.egress.release(l, cause, abort)
+	p.back(l)
+}
+
+// forget takes the link from the shard. It returns what is to be called when the group has no subscription to keep, or nil.
+func (s *shard) forget(l *Link, before phase) (cancel func()) {
+	if before == playing {
+		cancel = s.quit(l)
+	}
 	if l.index >= 0 {
 		last := len(s.links) - 1
 		s.links[l.index] = s.links[last]
 		s.links[l.index].index = l.index
 		s.links[last] = nil
 		s.links = s.links[:last]
+		l.index = -1
 	}
 	s.load.Add(-1)
-	switch before {
-	case playing:
-		s.report(l, cause)
-	case parting:
-		s.report(l, l.cause)
-	case lingering, over:
-	}
-	l.sock.close(before == parting || errors.Is(cause, ErrStalled) || errors.Is(cause, stream.ErrTooSlow))
-	if l.shell != nil {
-		_ = l.shell.Close() // nothing can be done about it
-	}
+	return cancel
 }
 
-// quit takes the link from its group.
-func (s *shard) quit(l *Link) {
+// quit takes the link from its group. It returns what is to be called when the group has no subscription to keep, or nil.
+func (s *shard) quit(l *Link) (cancel func()) {
 	g := l.group
 	if l.place >= 0 {
 		g.links[l.place] = nil
 		g.left++
+		l.place = -1
 	}
-	if s.egress.leave(l.viewer.Share(), g) && g.cancel != nil {
-		g.cancel()
-		g.cancel = nil
+	if s.egress.leave(l.viewer.Share(), g) {
+		cancel, g.cancel = g.cancel, nil
 	}
+	return cancel
 }
 
-// recovered ends a link whose session or muxer panicked. Defer it.
-func (s *shard) recovered(l *Link) {
+// recovered ends a link whose session or muxer panicked. Defer it, with the pilot that serves the link.
+func (s *shard) recovered(p *pilot, l *Link) {
 	if v := recover(); v != nil {
-		p := &task.PanicError{Task: "egress", Value: v, Stack: debug.Stack()}
-		s.egress.panicked(p)
-		s.close(l, p)
+		err := &task.PanicError{Task: "egress", Value: v, Stack: debug.Stack()}
+		s.egress.panicked(err)
+		p.rescued()
+		s.close(l, err)
 	}
 }

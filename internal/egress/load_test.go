@@ -44,6 +44,7 @@ func (s *sinkSocket) send(b []byte, _ *scratch) (int, error) {
 func (s *sinkSocket) recv([]byte, *scratch) (int, error) { return 0, errEmpty }
 func (s *sinkSocket) ready() (ready, moved bool)         { return !s.full || s.taken > 0, false }
 func (s *sinkSocket) closeWrite(*scratch) error          { return nil }
+func (s *sinkSocket) cut()                               {}
 func (s *sinkSocket) close(bool)                         {}
 
 // mute is a session that does nothing.

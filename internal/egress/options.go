@@ -39,6 +39,8 @@ var (
 	ErrReplies = errors.New("too many unanswered requests")
 	// ErrLeft means that the peer closed the connection, or that it broke.
 	ErrLeft = errors.New("the peer closed the connection")
+	// ErrHung means that the session, or what it plays, did not return from a call and held others up.
+	ErrHung error = &hung{}
 	// ErrClosed means that the Egress has ended.
 	ErrClosed = errors.New("egress has ended")
 )
@@ -50,6 +52,14 @@ func (*stalled) Error() string { return "stalled: the peer accepts no data" }
 
 // Reason is the word for metrics and the API.
 func (*stalled) Reason() string { return "stalled" }
+
+type hung struct{}
+
+// Error implements error.
+func (*hung) Error() string { return "hung: others were held up" }
+
+// Reason is the word for metrics and the API.
+func (*hung) Reason() string { return "hung" }
 
 // Limits that are no settings.
 const (

@@ -285,6 +285,16 @@ func (f *fakeSocket) closeWrite(*scratch) error {
 	return nil
 }
 
+func (f *fakeSocket) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		f.t.Error("cut after close")
+	}
+	f.left = true
+	f.cond.Broadcast()
+}
+
 func (f *fakeSocket) close(bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -370,9 +380,12 @@ type rig struct {
 	p    *stream.Publisher
 	enc  *sim.Encoder
 	log  *logBook
+	ctx  context.Context   // Run's
 	stop func(cause error) // ends Run
 	ran  chan struct{}     // closed when Run has returned
 	err  error             // of Run
+
+	pauses atomic.Uint64 // of the process, if it is watched
 
 	clients []*client
 }
@@ -405,8 +418,8 @@ func newRig(t testing.TB, o Options) *rig {
 	return newRigOf(t, o, stream.Options{Keep: time.Hour, MaxLag: time.Hour}, pictures(), 0)
 }
 
-// newRigOf returns a rig with at most so many shards; 0: as usual.
-func newRigOf(t testing.TB, o Options, so stream.Options, enc *sim.Encoder, shards int) *rig {
+// newRigOf returns a rig with at most so many shards; 0: as usual. What is given besides is done before Run.
+func newRigOf(t testing.TB, o Options, so stream.Options, enc *sim.Encoder, shards int, before ...func(*Egress)) *rig {
 	t.Helper()
 	r := &rig{t: t, s: stream.New(so), enc: enc, log: &logBook{}, ran: make(chan struct{})}
 	r.p = r.s.Publish()
@@ -418,7 +431,10 @@ func newRigOf(t testing.TB, o Options, so stream.Options, enc *sim.Encoder, shar
 		r.e.shards = r.e.shards[:min(shards, len(r.e.shards))]
 	}
 	ctx, cancel := context.WithCancelCause(context.Background()) //nolint:usetesting // the clean-up ends it
-	r.stop = cancel
+	r.ctx, r.stop = ctx, cancel
+	for _, do := range before {
+		do(r.e)
+	}
 	go func() {
 		defer close(r.ran)
 		r.err = r.e.Run(ctx)

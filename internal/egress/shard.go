@@ -7,11 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/vigil-media/vigil/internal/stream"
 )
 
-// shard sends to the viewers whose sockets it owns. Its goroutine is the only one that touches them.
+// shard sends to the viewers whose sockets it owns. Its goroutine, the pilot's, is the only one that touches them. Whenever the pilot
+// is away, all is such that another can go on from there (forsake).
 type shard struct {
 	egress *Egress
 	number int
@@ -36,8 +35,7 @@ type shard struct {
 	scanAt    instant // when to look at all groups again
 	retryAt   instant // when to try full sockets again
 	sweepAt   instant // when to listen to peers again
-	batch     stream.Batch
-	scratch   scratch
+	pilot     *pilot
 	served    int           // in this turn
 	began     instant       // when this turn did, or the last
 	busy      time.Duration // in turns since busyFrom
@@ -49,7 +47,7 @@ type shard struct {
 
 func newShard(e *Egress, number int) *shard {
 	s := &shard{egress: e, number: number, wake: make(chan struct{}, 1)}
-	s.scratch.in = make([]byte, inputBytes)
+	s.pilot = newPilot(s)
 	return s
 }
 
@@ -80,6 +78,7 @@ func (g *group) Wake(at time.Time, prompt bool) {
 
 // take makes a link the shard's.
 func (s *shard) take(l *Link) {
+	l.index, l.place = -1, -1
 	s.mu.Lock()
 	closed := s.closed
 	if !closed {
@@ -87,18 +86,27 @@ func (s *shard) take(l *Link) {
 	}
 	s.mu.Unlock()
 	if closed {
-		s.drop(l, ErrClosed)
+		s.refuse(l)
 		return
 	}
 	s.poke()
 }
 
-// run serves until ctx ends.
-func (s *shard) run(ctx context.Context) error {
+// refuse ends a link that comes too late. The shard has no goroutine any more.
+func (s *shard) refuse(l *Link) {
+	if cancel := s.forget(l, playing); cancel != nil {
+		cancel()
+	}
+	l.phase = over
+	s.egress.release(l, ErrClosed, false)
+}
+
+// run has p serve until ctx ends.
+func (s *shard) run(ctx context.Context, p *pilot) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	defer s.shut(ctx)
-	s.busyFrom = s.egress.now()
+	defer s.shut(ctx, p)
+	s.busy, s.busyFrom = 0, s.egress.now()
 	for ctx.Err() == nil {
 		pause := s.turn()
 		var tick <-chan time.Time
@@ -135,11 +143,18 @@ func (s *shard) gather(ctx context.Context, timer *time.Timer) {
 		return
 	}
 	s.lull(true)
-	defer s.lull(false)
 	timer.Reset(pause)
+	s.greet(ctx, timer)
+	s.lull(false)
+}
+
+// greet takes newcomers in until the timer fires.
+func (s *shard) greet(ctx context.Context, timer *time.Timer) {
 	for {
 		s.now = s.egress.now()
+		s.pilot.begin(s.now)
 		s.adopt()
+		s.pilot.end()
 		select {
 		case <-s.wake:
 		case <-timer.C:
@@ -163,7 +178,7 @@ func (s *shard) turn() time.Duration {
 	begin := s.egress.now()
 	s.excuse(begin)
 	s.now, s.served, s.began = begin, 0, begin
-	s.beat.Store(int64(begin))
+	s.pilot.begin(begin)
 	s.adopt()
 	s.serveDue()
 	if s.now >= s.scanAt || len(s.groups) <= lookAhead { // of a few streams, it spares the timer
@@ -182,6 +197,7 @@ func (s *shard) turn() time.Duration {
 	end := s.egress.now()
 	s.busy += time.Duration(end - begin)
 	s.turned(time.Duration(end-begin), len(s.full))
+	s.pilot.end()
 	s.now = end
 	next := min(s.scanAt, s.sweepAt)
 	if len(s.full) > 0 {
@@ -196,9 +212,13 @@ func (s *shard) turn() time.Duration {
 // excuse grants all peers the time in which the process itself did not run: it is no proof that they take nothing.
 func (s *shard) excuse(now instant) {
 	away := time.Duration(now - s.now)
-	if len(s.links) == 0 || away < awayLeast {
-		return
+	if len(s.links) > 0 && away >= awayLeast {
+		s.grant(away)
 	}
+}
+
+// grant gives all peers so much more time.
+func (s *shard) grant(away time.Duration) {
 	for _, l := range s.links {
 		if l.fullSince != 0 {
 			l.fullSince = l.fullSince.add(away)
@@ -213,12 +233,17 @@ func (s *shard) adopt() {
 	s.boarding = append(s.boarding, s.taken...)
 	s.taken = nil
 	s.mu.Unlock()
-	done := 0
-	for end := s.now.add(stepTime); done < len(s.boarding) && s.now < end; s.now = s.egress.now() {
-		s.board(s.boarding[done])
-		done++
+	for end := s.now.add(stepTime); len(s.boarding) > 0 && s.now < end; s.now = s.egress.now() {
+		s.board(s.first())
 	}
-	s.boarding = slices.Delete(s.boarding, 0, done)
+}
+
+// first takes the first from those who wait to be served.
+func (s *shard) first() *Link {
+	l := s.boarding[0]
+	s.boarding[0] = nil
+	s.boarding = s.boarding[1:]
+	return l
 }
 
 func (s *shard) board(l *Link) {
@@ -226,14 +251,23 @@ func (s *shard) board(l *Link) {
 	l.index = int32(len(s.links)) //nolint:gosec // bounded by the descriptors
 	s.links = append(s.links, l)
 	if g.cancel == nil {
-		g.cancel = l.viewer.Subscribe(g)
-		s.groups = append(s.groups, g)
+		s.subscribe(l)
 	}
 	l.place = int32(len(g.links)) //nolint:gosec // the same
 	g.links = append(g.links, l)
 	if s.look(l); l.phase == playing && l.retryAt == 0 {
 		s.serve(l)
 	}
+}
+
+// subscribe has the share of a group's first viewer wake the group.
+func (s *shard) subscribe(l *Link) {
+	g, p := l.group, s.pilot
+	p.away(l) // the stream's lock may be held by a muxer that hangs
+	p.undo = l.viewer.Subscribe(&bell{g})
+	p.back(l)
+	g.cancel, p.undo = p.undo, nil
+	s.groups = append(s.groups, g)
 }
 
 // serveDue goes round the groups that have something which should not wait.
@@ -345,7 +379,8 @@ func (s *shard) breathe() {
 		back := s.egress.now()
 		s.busy -= time.Duration(back - s.now)
 		s.now = back
-		s.beat.Store(int64(s.now))
+		s.pilot.cell.End()
+		s.pilot.begin(back)
 	}
 }
 
@@ -409,34 +444,35 @@ func (s *shard) judge() {
 	s.spread.Store(int64(s.interval))
 }
 
-// shut ends all links.
-func (s *shard) shut(ctx context.Context) {
+// shut ends all links, unless p was deposed: then that is another's business.
+func (s *shard) shut(ctx context.Context, p *pilot) {
+	if p.deposed() {
+		return
+	}
+	p.begin(s.egress.now())
 	cause := context.Cause(ctx)
-	for _, l := range s.boarding {
-		s.drop(l, cause)
-	}
-	s.boarding = nil
-	for len(s.links) > 0 {
-		l := s.links[len(s.links)-1]
-		s.dismiss(l, cause)
-		s.close(l, cause)
-	}
-	for {
-		s.mu.Lock()
-		taken := s.taken
-		s.taken, s.closed = nil, len(taken) == 0
-		s.mu.Unlock()
-		if len(taken) == 0 {
-			return
+	for s.enough() {
+		for len(s.boarding) > 0 {
+			s.close(s.first(), cause)
+			s.breathe()
 		}
-		for _, l := range taken {
-			s.drop(l, cause)
+		for len(s.links) > 0 {
+			l := s.links[len(s.links)-1]
+			s.dismiss(l, cause)
+			s.close(l, cause)
+			s.breathe()
 		}
 	}
+	p.end()
+	p.cell.Free()
 }
 
-// drop ends a link that the shard has never served.
-func (s *shard) drop(l *Link, cause error) {
-	l.index, l.place = -1, -1
-	s.close(l, cause)
+// enough takes the last newcomers, and says whether there is any link to be ended. If not, no more are taken.
+func (s *shard) enough() (more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.boarding = append(s.boarding, s.taken...)
+	s.taken = nil
+	s.closed = len(s.boarding)+len(s.links) == 0
+	return !s.closed
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// socket is a connection that a shard owns. Nothing waits. Only the shard's goroutine uses it.
+// socket is a connection that a shard owns. Nothing waits. Only the shard's goroutine uses it, but for cut.
 type socket interface {
 	// send hands b to the peer. The error is not nil if n < len(b): errFull when the rest is to be tried again. It may be errFull
 	// too when all of b was taken, but is not on its way yet.
@@ -19,11 +19,13 @@ type socket interface {
 	ready() (ready, moved bool)
 	// closeWrite tells the peer that nothing more comes.
 	closeWrite(s *scratch) error
+	// cut ends the connection. The socket stays: another goroutine may be in a call of it. It may be called by any.
+	cut()
 	// close closes the socket. abort says that the kernel is to forget what the peer has not taken.
 	close(abort bool)
 }
 
-// scratch is memory that all links of a shard use in turn.
+// scratch is memory that all links use in turn that a pilot serves.
 type scratch struct {
 	in     []byte // what a peer said
 	cipher []byte // the same, before it is deciphered

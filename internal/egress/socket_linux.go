@@ -80,6 +80,9 @@ func (t *tcp) ready() (ready, moved bool) {
 // closeWrite implements socket.
 func (t *tcp) closeWrite(*scratch) error { return unix.Shutdown(int(*t), unix.SHUT_WR) }
 
+// cut implements socket.
+func (t *tcp) cut() { _ = unix.Shutdown(int(*t), unix.SHUT_RDWR) } // one that is not connected any more needs none
+
 // close implements socket.
 func (t *tcp) close(abort bool) {
 	if abort { // what is left for one that takes nothing would take up the kernel's memory for a while

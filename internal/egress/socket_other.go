@@ -15,4 +15,5 @@ func (*tcp) send([]byte, *scratch) (int, error) { return 0, io.ErrClosedPipe }
 func (*tcp) recv([]byte, *scratch) (int, error) { return 0, io.EOF }
 func (*tcp) ready() (ready, moved bool)         { return true, false }
 func (*tcp) closeWrite(*scratch) error          { return io.ErrClosedPipe }
+func (*tcp) cut()                               {}
 func (*tcp) close(bool)                         {}

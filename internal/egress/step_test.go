@@ -124,6 +124,7 @@ func (d *deaf) recv(b []byte, _ *scratch) (int, error) {
 
 func (d *deaf) ready() (ready, moved bool) { return false, false }
 func (d *deaf) closeWrite(*scratch) error  { return errFull }
+func (d *deaf) cut()                       {}
 func (d *deaf) close(bool)                 {}
 
 // A peer that asks for new keys and takes none of the answers is ended before they take up memory.

@@ -216,5 +216,8 @@ func (t *tlsSocket) closeWrite(s *scratch) error {
 	return t.under.closeWrite(s)
 }
 
+// cut implements socket.
+func (t *tlsSocket) cut() { t.under.cut() }
+
 // close implements socket.
 func (t *tlsSocket) close(abort bool) { t.under.close(abort) }
