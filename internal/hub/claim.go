@@ -20,6 +20,8 @@ type rival struct {
 const (
 	rivalsMax  = 8           // of one key
 	stalledFor = time.Second // without a unit: its standby steps in, and whoever is refused because of it is a reason for an alarm
+	stalledBy  = 3           // times its usual time between units, for a publisher that sends seldom: that is no stall
+	usualShare = 4           // of what is usual, the newest time between units makes up one part in so many
 )
 
 // acquire makes l the owner of its key, or its standby, or says why not. It waits only for a challenge to be decided, and no longer
@@ -141,8 +143,26 @@ func (p *path) busy(l *Lease) error {
 	return ErrBusy
 }
 
-// well says whether the lease's publisher has completed a unit lately.
-func (l *Lease) well() bool { return l.hub.now.Load()-l.progress.Load() <= int64(stalledFor) }
+// well says whether the lease's publisher has completed a unit lately, by what is usual for it.
+func (l *Lease) well() bool {
+	return l.hub.now.Load()-l.progress.Load() <= max(int64(stalledFor), stalledBy*l.usual.Load())
+}
+
+// moved notes that the publisher has completed a unit. The writer calls it.
+func (l *Lease) moved() {
+	now, last := l.hub.now.Load(), l.progress.Load()
+	if now != last {
+		l.progress.Store(now)
+		switch usual := l.usual.Load(); {
+		case !l.begun: // what came before its first unit says nothing
+		case usual == 0:
+			l.usual.Store(now - last)
+		default:
+			l.usual.Store(usual + (now-last-usual)/usualShare)
+		}
+	}
+	l.begun = true
+}
 
 // answer refuses those who have challenged l, because it has completed a unit.
 func (l *Lease) answer() {
@@ -180,6 +200,19 @@ func (p *path) crown(then *aftermath) {
 	r.decide(nil, then)
 }
 
+// dropGone takes those rivals out of the contest whose contexts have ended, and who are about to withdraw: a key that they won would be
+// nobody's.
+func (p *path) dropGone(then *aftermath) {
+	p.rivals = slices.DeleteFunc(p.rivals, func(r *rival) bool {
+		cause := context.Cause(r.lease.ctx)
+		if cause != nil {
+			p.hub.leave(r.lease.session)
+			r.decide(cause, then)
+		}
+		return cause != nil
+	})
+}
+
 func (r *rival) decide(err error, then *aftermath) {
 	r.err = err
 	then.add(func() { close(r.decided) })
@@ -207,7 +240,7 @@ func (l *Lease) standBy(u *av.AccessUnit) error {
 	if l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
 	}
-	l.progress.Store(l.hub.now.Load())
+	l.moved()
 	if !l.mayBegin(u) {
 		return nil
 	}
@@ -219,7 +252,7 @@ func (l *Lease) standBy(u *av.AccessUnit) error {
 		p.install(l, then)
 	})
 	if p := l.publisher.Load(); p != nil && l.declared != nil {
-		p.Declare(l.declared.video, l.declared.audio)
+		p.declare(l.declared.video, l.declared.audio)
 	}
 	return nil
 }

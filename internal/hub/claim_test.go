@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
@@ -695,5 +696,83 @@ func TestReturnsAreNoDuel(t *testing.T) {
 		for _, l := range all {
 			l.Finish(nil)
 		}
+	})
+}
+
+// A rival whose session ends in the very moment in which its case is decided does not win: the owner stays, or the next rival follows.
+func TestGoneRivalIsNotCrowned(t *testing.T) {
+	for name, decide := range map[string]func(h *Hub, owner *Lease){
+		"the owner was silent": func(h *Hub, _ *Lease) { h.now.Add(int64(2500 * time.Millisecond)); h.judge() },
+		"the owner has gone":   func(_ *Hub, owner *Lease) { owner.Release(errPeer) },
+	} {
+		for _, others := range []int{0, 1} {
+			h := New(DefaultConfig(), nil) // nobody runs it: what happens, happens here
+			owner := publish(t, h, "a", encoder(0))
+			var all []*rival
+			var ends []context.CancelCauseFunc
+			for range 1 + others {
+				c, end := context.WithCancelCause(ctx)
+				l := h.newLease(c, request("a"), Permit{OnConflict: Challenge})
+				h.change(func(then *aftermath) {
+					r, err := h.claim(l, then)
+					wants(t, "the rival", err, nil)
+					all, ends = append(all, r), append(ends, end)
+				})
+			}
+			ends[0](errPeer)
+			decide(h, owner)
+			for _, r := range all {
+				select {
+				case <-r.decided:
+				default:
+					t.Fatalf("%s: its case is not decided", name)
+				}
+			}
+			wants(t, name, all[0].err, errPeer)
+			if all[0].lease.Epoch() != 0 {
+				t.Errorf("%s: one that has gone owns the key", name)
+			}
+			if others > 0 {
+				wants(t, name+", the next rival", all[1].err, nil)
+				lost(t, all[1].lease, nil)
+				all[1].lease.Release(nil)
+			} else if name == "the owner was silent" {
+				lost(t, owner, nil)
+			}
+			h.change(func(*aftermath) { h.withdraw(all[0]) }) // as it does by itself then
+			owner.Release(nil)
+			empty(t, h)
+		}
+	}
+}
+
+// An owner that sends a picture every two seconds does not stall between them: who stands by leaves it the key, and two such publishers do
+// not take it from each other. One that sends 25 a second still has one second.
+func TestStandbyOfSeldomOwner(t *testing.T) {
+	const every = 2 * time.Second
+	scene(t, standby, nil, func(t *testing.T, h *Hub, _ *journal) {
+		one := publish(t, h, "a", nil)
+		seldom := func(l *Lease, e *sim.Encoder) (stop func() error) { return feedEvery(l, e, every) }
+		stop := seldom(one, sim.New(sim.Options{Video: av.H264, GOP: 1}))
+		time.Sleep(10 * time.Second)
+		two := take(t, h, request("a"))
+		stop2 := seldom(two, sim.New(sim.Options{Video: av.H264, GOP: 1, Origin: 1}))
+		time.Sleep(time.Minute)
+		lost(t, one, nil)
+		lost(t, two, nil)
+		if f := h.figures.read(); two.Epoch() != 0 || f.Takeovers != 0 {
+			t.Errorf("epoch %d, %+v", two.Epoch(), f)
+		}
+		wants(t, "the owner", stop(), nil) // it has vanished
+		at := time.Now()
+		for two.Epoch() == 0 && time.Since(at) < time.Minute {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if took := time.Since(at); took > 5*time.Second+2*tick+every {
+			t.Errorf("it steps in after %v", took)
+		}
+		wants(t, "the second", stop2(), nil)
+		one.Release(nil)
+		two.Release(nil)
 	})
 }

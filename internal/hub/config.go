@@ -31,7 +31,7 @@ type LimitsConfig struct {
 	Publishers           int `yaml:"publishers" doc:"publishers at the same time"`
 	PublishersPerApp     int `yaml:"publishers_per_app" doc:"the same, of one application; 0: no limit"`
 	PublishersPerAddress int `yaml:"publishers_per_address" doc:"the same, from one address; 0: no limit"`
-	Viewers              int `yaml:"viewers" doc:"viewers at the same time, those that wait for a stream included"`
+	Viewers              int `yaml:"viewers" doc:"viewers at the same time, those that wait for a stream included; 15 of 16 of the connections at the most: publishers are to get in"`
 	ViewersPerStream     int `yaml:"viewers_per_stream" doc:"the same, of one stream; 0: no limit"`
 	ViewersPerApp        int `yaml:"viewers_per_app" doc:"the same, of one application; 0: no limit"`
 	ViewersPerAddress    int `yaml:"viewers_per_address" doc:"the same, from one address; 0: no limit"`
@@ -58,6 +58,10 @@ type Config struct {
 	Publish PublishConfig
 	Play    PlayConfig
 	Limits  LimitsConfig
+
+	// Probe is the token of the server's own end-to-end probe: see [Hub.Probe]. "": there is none. It is made anew with each run, and no
+	// part of the configuration.
+	Probe string
 }
 
 // DefaultConfig returns the settings that hold when nothing is configured.
@@ -113,6 +117,8 @@ func (c *PlayConfig) Validate() error {
 // Validate refuses settings that cannot work.
 func (c *LimitsConfig) Validate() error {
 	switch {
+	case c.Connections > 1<<30:
+		return errors.New("connections: at most 1073741824")
 	case c.Publishers < 1 || c.Viewers < 1 || c.Connections < 1:
 		return errors.New("publishers, viewers, connections: at least 1")
 	case min(c.PublishersPerApp, c.PublishersPerAddress, c.ViewersPerStream, c.ViewersPerApp, c.ViewersPerAddress, c.Bandwidth,

@@ -21,6 +21,8 @@ var (
 	ErrUnwatched   = errors.New("nobody watches")
 	ErrKicked      = errors.New("ended by the operator")
 	ErrAuthorizer  = errors.New("authorisation failed")
+	ErrStuck       = errors.New("stuck")
+	ErrQuarantined = errors.New("in quarantine")
 	ErrOverload    = errors.New("the server is short of memory")
 )
 
@@ -51,6 +53,8 @@ func Reason(err error) string {
 		{ErrUnwatched, "unwatched"},
 		{ErrKicked, "kicked"},
 		{ErrOverload, "overload"},
+		{ErrStuck, "stuck"},
+		{ErrQuarantined, "quarantined"},
 		{ErrUnpublished, "unpublished"},
 		{ErrBadName, "bad-name"},
 		{stream.ErrTooSlow, "too-slow"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // EventKind says what happened.
@@ -28,6 +29,7 @@ const (
 	Unwatched EventKind = "unwatched" // a publisher's stream has had no viewer for the idle delay; once for each time
 	Duel      EventKind = "duel"      // two publishers take a key from each other; the owner is held
 	Ghost     EventKind = "ghost"     // a publisher is refused because of an owner that makes no progress; of a key, once a second
+	Stuck     EventKind = "stuck"     // a unit of a publisher does not get through its stream, which was given up
 	Mute      EventKind = "mute"      // a track has stopped while others of its stream go on; once for each time
 )
 
@@ -36,10 +38,10 @@ type Event struct {
 	Kind    EventKind
 	Session SessionInfo
 	Epoch   uint64      // of the lease of the session, or, for Duel and Ghost, of its rival
-	Cause   error       // of Unpublished and Stopped
+	Cause   error       // of Unpublished, Stopped and Stuck
 	Rival   SessionInfo // the owner, for Duel and Ghost
 	Track   *av.Track   // for Mute
-	Viewers int         // that wait, for Lapsed and Resumed
+	Viewers int         // that wait, for Lapsed and Resumed; that have lost the stream, for Stuck
 }
 
 // Observer is told of events, in order, by one goroutine of the hub. It must return soon: events that come while eventsMax
@@ -52,6 +54,8 @@ const eventsMax = 4096
 type eventQueue struct {
 	observers []Observer
 	wake      chan struct{}
+	board     *watch.Board
+	cell      *watch.Cell // of run
 
 	mu      sync.Mutex
 	waiting []Event
@@ -70,7 +74,7 @@ func (q *eventQueue) put(e Event) {
 
 // add queues an event. It touches memory only: the order of a key's events is made under the hub's lock.
 func (q *eventQueue) add(e Event) {
-	if len(q.observers) == 0 {
+	if len(q.observers) == 0 || e.Session.Key.ofProbe() {
 		return
 	}
 	q.mu.Lock()
@@ -92,6 +96,8 @@ func (q *eventQueue) poke() {
 
 // run delivers events until ctx ends, and then what still waits.
 func (q *eventQueue) run(ctx context.Context) error {
+	q.cell = q.board.Claim(watch.Label{Class: watch.Timer, Name: "hub events"})
+	defer q.cell.Free()
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,11 +116,13 @@ func (q *eventQueue) deliver() {
 	q.waiting = nil
 	q.mu.Unlock()
 	for _, e := range events {
+		q.cell.Begin()
 		for _, o := range q.observers {
 			if task.Guard("observer", func() error { o.Observe(e); return nil }) != nil {
 				q.drop()
 			}
 		}
+		q.cell.End()
 	}
 }
 

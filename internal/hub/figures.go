@@ -26,6 +26,9 @@ type Refusal struct {
 	Reason string // as of [Reason]
 }
 
+// MarshalText implements encoding.TextMarshaler: figures stand in evidence as JSON, where keys are texts.
+func (r Refusal) MarshalText() ([]byte, error) { return []byte(string(r.Action) + " " + r.Reason), nil }
+
 type figures struct {
 	takeovers, challenges, lapses, resumes, fenced, duels, ghosts, orphans atomic.Uint64
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // Hub is the table of streams and sessions. Its methods are safe for concurrent use.
@@ -17,6 +18,7 @@ type Hub struct {
 	phases [phases]Limit
 	auth   Authorizer
 	events *eventQueue
+	board  *watch.Board // nil: nobody watches
 
 	attempts attempts
 	figures  figures
@@ -28,6 +30,8 @@ type Hub struct {
 	paths    map[Key]*path
 	sessions map[*session]struct{}
 	counts   map[tally]int
+	strikes  map[Key]strike       // of keys whose streams have hung
+	renamed  map[attempt]*session // the newest of those publishers to whom the authorizer gave another key than they asked for
 	load     load
 	ended    Totals // of sessions that have ended
 	epoch    uint64
@@ -42,19 +46,22 @@ type Hub struct {
 func New(cfg Config, auth Authorizer, observers ...Observer) *Hub {
 	h := &Hub{
 		cfg: cfg, phases: Phases(cfg), auth: auth, events: newEventQueue(observers),
-		paths: map[Key]*path{}, sessions: map[*session]struct{}{}, counts: map[tally]int{},
-		closed: make(chan struct{}),
+		paths: map[Key]*path{}, sessions: map[*session]struct{}{}, counts: map[tally]int{}, renamed: map[attempt]*session{},
+		strikes: map[Key]strike{}, closed: make(chan struct{}),
 	}
 	now := time.Now()
 	h.beat.Store(&now)
 	return h
 }
 
+// Watch has the hub note on b how its loops and publishers get on, and be healed where they hang. Call it before Run.
+func (h *Hub) Watch(b *watch.Board) { h.board, h.events.board = b, b }
+
 // Run judges the leases and delivers events until ctx ends; then it delivers what still waits. Observers do not hold up
 // the judging, and one that panics loses that event only. Stop what uses the hub first.
 func (h *Hub) Run(ctx context.Context) error {
 	g, _ := task.NewGroup(ctx)
-	g.Go("hub leases", h.judgeLeases)
+	(&judges{hub: h, group: g}).start()
 	g.Go("hub events", h.events.run)
 	return g.Wait()
 }
@@ -103,7 +110,7 @@ func (h *Hub) Sessions() (publishers, viewers int) {
 
 // authorize asks the authorizer, without the lock.
 func (h *Hub) authorize(ctx context.Context, a Action, q Request) (Permit, error) {
-	if h.auth == nil {
+	if h.auth == nil || q.Key.ofProbe() {
 		return Permit{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.Limit(Authorisation).Age)
@@ -123,8 +130,13 @@ func (h *Hub) enter(s, instead *session) error {
 	if err := h.room(s, instead); err != nil {
 		return err
 	}
-	for _, t := range tallies(s) {
-		h.counts[t]++
+	if !s.Key.ofProbe() {
+		for _, t := range tallies(s) {
+			h.counts[t]++
+		}
+	}
+	if l := s.lease; l != nil && l.asked.key != s.Key {
+		h.renamed[l.asked] = s
 	}
 	h.sessions[s] = struct{}{}
 	h.generation.Add(1)
@@ -137,12 +149,18 @@ func (h *Hub) leave(s *session) bool {
 		return false
 	}
 	delete(h.sessions, s)
+	if l := s.lease; l != nil && h.renamed[l.asked] == s {
+		delete(h.renamed, l.asked)
+	}
+	h.generation.Add(1)
+	if s.Key.ofProbe() {
+		return true
+	}
 	for _, t := range tallies(s) {
 		if h.counts[t]--; h.counts[t] == 0 {
 			delete(h.counts, t)
 		}
 	}
 	h.ended.add(s)
-	h.generation.Add(1)
 	return true
 }

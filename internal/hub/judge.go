@@ -15,26 +15,6 @@ const auditEvery = int(time.Second / tick)
 // orphanAge is how long a session may take to end after it was told to, before the audit takes its record away.
 const orphanAge = 10 * time.Second
 
-func (h *Hub) judgeLeases(ctx context.Context) error {
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	last := time.Now()
-	for n := 1; ; n++ {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-t.C:
-			h.pass(now.Sub(last))
-			last = now
-			h.judge()
-			if n%auditEvery == 0 {
-				h.audit()
-			}
-			h.beat.Store(&now)
-		}
-	}
-}
-
 // pass has d pass on the hub's clock. A pause of the process itself is granted to all: that clock does not see it.
 func (h *Hub) pass(d time.Duration) { h.now.Add(int64(min(d, tick*3/2))) }
 
@@ -46,16 +26,13 @@ func (h *Hub) Stalled() time.Duration {
 	return time.Since(*h.beat.Load())
 }
 
-// judge ends what has had its time: publishers that have written nothing for MaxSilence, owners that have not answered a challenge,
-// broadcasts that nobody has resumed.
-func (h *Hub) judge() {
-	h.attempts.prune()
-	h.change(func(then *aftermath) {
-		now := h.now.Load()
-		for _, p := range h.paths {
-			p.judge(now, then)
-		}
-	})
+// judgePaths ends what has had its time: publishers that have written nothing for MaxSilence, owners that have not answered a challenge,
+// broadcasts that nobody has resumed. Under mu.
+func (h *Hub) judgePaths(then *aftermath) {
+	now := h.now.Load()
+	for _, p := range h.paths {
+		p.judge(now, then)
+	}
 }
 
 func (p *path) judge(now int64, then *aftermath) {
@@ -63,11 +40,12 @@ func (p *path) judge(now int64, then *aftermath) {
 	if s := p.standby; s != nil && now-s.progress.Load() > most {
 		s.free(h.silence(), false, then)
 	}
+	p.dropGone(then)
 	if len(p.rivals) > 0 && now >= p.rivals[0].deadline {
 		p.crown(then)
 	}
 	if l := p.lease; l != nil && now-l.progress.Load() > most {
-		p.vacate(h.silence(), false, then)
+		p.vacate(l.silence(), false, then)
 	}
 	if p.live == nil {
 		return
@@ -92,30 +70,27 @@ func (p *path) judgeViewers(now int64, then *aftermath) {
 	}
 }
 
-// audit compares the tables with each other, and repairs what does not fit: a session that was told to end and is still there, with
-// what it has of its key; an owner that is no session. Both mean that a goroutine hangs, or worse. They are counted.
-func (h *Hub) audit() {
-	h.change(func(then *aftermath) {
-		now, orphans := h.now.Load(), uint64(0)
-		cause := fmt.Errorf("%w: not released", ErrUnpublished)
-		for s := range h.sessions {
-			if l := s.lease; l != nil && l.orphaned(now) {
-				orphans++
-				h.leave(s)
-				l.free(cause, false, then)
-			}
+// auditTables compares the tables with each other, and repairs what does not fit: a session that was told to end and is still there, with
+// what it has of its key; an owner that is no session. Both mean that a goroutine hangs, or worse. They are counted. Under mu.
+func (h *Hub) auditTables(then *aftermath) {
+	orphans := uint64(0)
+	cause := fmt.Errorf("%w: not released", ErrUnpublished)
+	for s := range h.sessions {
+		if h.releases(s, cause, then) && !s.Key.ofProbe() {
+			orphans++
 		}
-		for _, p := range h.paths {
-			p.judgeRate(then)
-			if l := p.lease; l != nil && !h.knows(l.session) {
-				orphans++
-				p.vacate(cause, false, then)
-			}
+	}
+	for _, p := range h.paths {
+		p.judgeRate(then)
+		if l := p.lease; l != nil && !h.knows(l.session) {
+			orphans++
+			p.vacate(cause, false, then)
+			then.add(l.unwatch)
 		}
-		h.figures.orphans.Add(orphans)
-		h.measureLoad()
-	})
-	h.reportTracks()
+	}
+	h.figures.orphans.Add(orphans)
+	h.measureLoad()
+	h.pardon()
 }
 
 // knows says whether there is a record of the session. Under mu.
@@ -124,13 +99,40 @@ func (h *Hub) knows(s *session) bool {
 	return there
 }
 
-// orphaned says whether the publisher's session should have ended long ago. It notes when it should.
-func (l *Lease) orphaned(now int64) bool {
-	if l.ctx.Err() == nil {
+// releases takes a session out of the tables that should have ended long ago, and says whether it did. Under mu.
+func (h *Hub) releases(s *session, cause error, then *aftermath) bool {
+	now := h.now.Load()
+	switch l, v := s.lease, s.viewing; {
+	case l != nil && orphaned(l.ctx, &l.lostAt, now):
+		h.leave(s)
+		l.free(cause, false, then)
+		then.add(l.unwatch)
+	case v != nil && orphaned(v.ctx, &v.lostAt, now):
+		v.drop(then)
+	default:
 		return false
 	}
-	if l.lostAt == 0 {
-		l.lostAt = max(now, 1)
+	return true
+}
+
+// orphaned says whether a session should have ended long ago, by its context. It notes in lostAt when it should.
+func orphaned(ctx context.Context, lostAt *int64, now int64) bool {
+	if ctx.Err() == nil {
+		return false
 	}
-	return now-l.lostAt > int64(orphanAge)
+	if *lostAt == 0 {
+		*lostAt = max(now, 1)
+	}
+	return now-*lostAt > int64(orphanAge)
+}
+
+// drop ends a viewing that nobody releases. Under mu.
+func (v *Viewing) drop(then *aftermath) {
+	h, s := v.hub, v.session
+	h.leave(s)
+	h.detach(s.Key, v.live, then)
+	h.events.add(Event{Kind: Stopped, Session: s.info(), Cause: context.Cause(v.ctx)})
+	if w := s.viewer.Load(); w != nil {
+		then.add(func() { v.live.close(w) })
+	}
 }

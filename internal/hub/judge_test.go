@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"io"
 	"testing"
@@ -194,6 +195,45 @@ func TestAuditDropsRecord(t *testing.T) {
 		hangs.Release(nil)
 		l.Release(nil)
 		empty(t, h)
+	})
+}
+
+// A viewer that was told to end and is never released, as when whoever sends to it hangs: it holds neither a place nor the stream.
+func TestAuditReleasesViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		h := New(config(func(c *Config) { c.Publish.MaxSilence, c.Limits.Viewers = time.Hour, 2 }), nil, j)
+		stop := run(h)
+		l := publish(t, h, "a", encoder(0))
+		v, w := play(t, h, "a"), play(t, h, "a")
+		time.Sleep(time.Minute)
+		if n := h.figures.read().Orphans; n != 0 {
+			t.Fatalf("%d orphans among the living", n)
+		}
+		wants(t, "kick", h.Kick(gone(), v.session.Session), context.Canceled)
+		begin := time.Now()
+		for _, n := h.Sessions(); n == 2 && time.Since(begin) < time.Minute; _, n = h.Sessions() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if took := time.Since(begin); took < orphanAge || took > orphanAge+2500*time.Millisecond {
+			t.Errorf("it is released after %v", took)
+		}
+		time.Sleep(2 * orphanAge)
+		if n := h.figures.read().Orphans; n != 1 || w.Context().Err() != nil {
+			t.Errorf("%d orphans are counted, want 1; the other one: %v", n, w.Context().Err())
+		}
+		if s := h.Snapshot().Streams; len(s) != 1 || len(s[0].Viewers) != 1 {
+			t.Errorf("%+v", s)
+		}
+		v.Release(nil) // it comes back to itself
+		w.Release(nil)
+		if stopped := j.of(Stopped); len(stopped) != 2 {
+			t.Errorf("%+v", stopped)
+		}
+		l.Release(nil)
+		stop()
+		empty(t, h)
+		j.check(t)
 	})
 }
 

@@ -86,6 +86,17 @@ func run(h *Hub) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
+// judge and audit are what Run does all the time.
+func (h *Hub) judge() {
+	h.attempts.prune()
+	h.change(h.judgePaths)
+}
+
+func (h *Hub) audit() {
+	h.change(h.auditTables)
+	h.reportTracks()
+}
+
 // drain reads what is there and judges it.
 func drain(t testing.TB, r *stream.Reader, c *sim.Checker) int {
 	t.Helper()
@@ -112,8 +123,8 @@ func empty(t testing.TB, h *Hub) {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.paths) != 0 || len(h.sessions) != 0 || len(h.counts) != 0 {
-		t.Errorf("the hub still has %d paths, %d sessions, counts %v", len(h.paths), len(h.sessions), h.counts)
+	if len(h.paths) != 0 || len(h.sessions) != 0 || len(h.counts) != 0 || len(h.renamed) != 0 {
+		t.Errorf("the hub still has %d paths, %d sessions, counts %v, renamed %v", len(h.paths), len(h.sessions), h.counts, h.renamed)
 	}
 }
 
@@ -169,7 +180,7 @@ func (j *journal) check(t testing.TB) {
 				t.Fatalf("event %d: session %s stops and never played", i, e.Session.ID)
 			}
 			delete(played, e.Session.ID)
-		case Lapsed, Resumed, Wanted, Unwatched, Duel, Ghost, Mute: // stand by themselves
+		case Lapsed, Resumed, Wanted, Unwatched, Duel, Ghost, Mute, Stuck: // stand by themselves
 		}
 	}
 	for k, s := range keys {
@@ -261,10 +272,12 @@ func play(t testing.TB, h *Hub, name string) *Viewing {
 
 // feed writes 25 units a second, the first at once, until stop is called or a write fails. stop returns why the lease
 // was lost, or nil.
-func feed(l *Lease, e *sim.Encoder) (stop func() error) {
+func feed(l *Lease, e *sim.Encoder) (stop func() error) { return feedEvery(l, e, 40*time.Millisecond) }
+
+func feedEvery(l *Lease, e *sim.Encoder, every time.Duration) (stop func() error) {
 	quit, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		tick := time.NewTicker(40 * time.Millisecond)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			if err := l.Write(e.Next()); err != nil {

@@ -137,7 +137,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		rnd: rnd, journal: &journal{}, queries: []string{""}, epochs: map[Key]uint64{},
 		ref: &reference{
-			cfg: cfg.Publish, limits: cfg.Limits, paths: map[Key]*refPath{}, known: map[attempt]refVerdict{}, seen: map[string]uint64{},
+			cfg: cfg.Publish, limits: cfg.Limits, paths: map[Key]*refPath{}, known: map[attempt]refVerdict{}, renames: map[attempt]*refPub{}, seen: map[string]uint64{},
 		},
 	}
 	for range 1 + rnd.IntN(3) {
@@ -417,6 +417,13 @@ func (m *model) pass(ticks int) error {
 		for _, p := range slices.Clone(m.pubs) {
 			if p.cause != nil && p.lease != nil && m.ref.now-p.ended > int64(orphanAge*3/4) {
 				m.leave(p, false)
+			}
+		}
+		for _, v := range slices.Clone(m.views) {
+			if v.kicked && m.ref.now-v.ended > int64(orphanAge*3/4) {
+				if err := m.release(v); err != nil {
+					return err
+				}
 			}
 		}
 		m.ref.judge()

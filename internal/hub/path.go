@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/stream"
@@ -36,6 +37,12 @@ type broadcast struct {
 	cause   error // why it has none
 	over    bool  // its owner left for good: only who stood by may go on with it
 	lapsed  bool  // viewers wait for somebody to resume it
+
+	inside atomic.Int64 // how many are in calls of the stream's that take its lock, and may hang there; more by ending when it is to end
+	why    error        // with what it is to end
+	stuck  atomic.Bool  // somebody has hung in it for too long: nobody is to follow
+	late   atomic.Pointer[latecomer]
+	writer atomic.Pointer[Lease] // the newest owner
 }
 
 // aftermath is what a change of the tables entails outside of them. It is done when the lock is free.
@@ -79,10 +86,11 @@ func (p *path) forget() {
 // install makes l the owner. Who owned the key before is replaced; who challenged it challenges l.
 func (p *path) install(l *Lease, then *aftermath) {
 	h, resumed := p.hub, false
+	p.avoid(then)
 	switch old := p.lease; {
 	case old != nil:
 		h.figures.takeovers.Add(1)
-		if old.session.taken.Load() > 0 {
+		if old.taken.Load() > 0 {
 			p.live.until = 0
 		}
 		cause := l.replaces()
@@ -102,7 +110,8 @@ func (p *path) install(l *Lease, then *aftermath) {
 	}
 	h.epoch++
 	l.epoch.Store(h.epoch)
-	l.publisher.Store(p.live.stream.Publish())
+	p.live.writer.Store(l)
+	l.publisher.Store(&pen{p.live.stream.Publish(), p.live})
 	l.progress.Store(h.now.Load())
 	p.lease = l
 	h.generation.Add(1)
@@ -118,6 +127,7 @@ func (p *path) install(l *Lease, then *aftermath) {
 // long as the resume window lasts, provided that somebody watches.
 func (p *path) vacate(cause error, clean bool, then *aftermath) {
 	h, l, now := p.hub, p.lease, p.hub.now.Load()
+	clean = clean || p.key.ofProbe() // nobody resumes that
 	l.unpublished(cause)
 	l.lostAt = now
 	p.lease, p.live.lost = nil, now
@@ -132,10 +142,11 @@ func (p *path) vacate(cause error, clean bool, then *aftermath) {
 	if p.standby != nil {
 		window = max(window, h.Limit(Steady).Silence)
 	}
-	if p.live.until == 0 || l.session.taken.Load() > 0 { // who sent nothing gives viewers nothing to wait longer for
+	if p.live.until == 0 || l.taken.Load() > 0 { // who sent nothing gives viewers nothing to wait longer for
 		p.live.until = h.after(window)
 	}
 	p.live.cause = why
+	p.dropGone(then)
 	switch {
 	case len(p.rivals) > 0:
 		p.crown(then)
@@ -150,11 +161,16 @@ func (p *path) vacate(cause error, clean bool, then *aftermath) {
 
 // finish ends the broadcast: viewers get what its ring still holds, and then cause.
 func (p *path) finish(cause error, then *aftermath) {
-	s := p.live.stream
+	p.cut(cause, then)
+	p.forget()
+}
+
+// cut ends the broadcast and nothing else.
+func (p *path) cut(cause error, then *aftermath) {
+	b := p.live
 	p.live, p.published = nil, make(chan struct{})
 	p.hub.generation.Add(1)
-	then.add(func() { s.End(cause) })
-	p.forget()
+	then.add(func() { b.end(cause) })
 }
 
 // lapse finishes a broadcast that has lost its publisher and that nobody has resumed.

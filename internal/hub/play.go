@@ -13,6 +13,7 @@ type Viewing struct {
 	session *session
 	live    *broadcast      // that it is attached to, under the hub's mu; nil: none yet
 	ctx     context.Context //nolint:containedctx // the viewing's life is what the context stands for
+	lostAt  int64           // the hub's clock when the audit found that ctx had ended; under the hub's mu
 }
 
 // Play lets a viewer in. If nobody publishes the key yet, it waits for a publisher as long as the setting play.wait says; then
@@ -22,13 +23,18 @@ type Viewing struct {
 func (h *Hub) Play(ctx, patience context.Context, q Request) (*Viewing, error) {
 	v, err := h.play(ctx, patience, q)
 	if err != nil {
-		h.refused(ActionPlay, err)
+		if !h.Probe(q.Key) {
+			h.refused(ActionPlay, err)
+		}
 		return nil, err
 	}
 	return v, nil
 }
 
 func (h *Hub) play(ctx, patience context.Context, q Request) (*Viewing, error) {
+	if err := h.reserved(q.Key); err != nil {
+		return nil, err
+	}
 	if err := h.admits(ActionPlay, q); err != nil {
 		return nil, err
 	}
@@ -61,12 +67,16 @@ func (v *Viewing) begin(ctx, waiting context.Context) error {
 	var end context.CancelCauseFunc
 	v.ctx, end = context.WithCancelCause(ctx)
 	v.hub.mu.Lock()
-	v.session.end = end
+	v.session.end, v.session.viewing = end, v
 	kicked := v.session.kicked
 	v.hub.mu.Unlock()
 	if kicked { // it is the context of the wait that was ended, or is about to be
 		end(ErrKicked)
 		return ErrKicked
+	}
+	if v.live.stuck.Load() { // the same
+		end(ErrStuck)
+		return ErrStuck
 	}
 	if waiting.Err() != nil { // the hub ended it meanwhile
 		end(context.Cause(waiting))
@@ -145,15 +155,15 @@ func (v *Viewing) Stream() *stream.Stream { return v.live.stream }
 // Watch attaches the viewer to the stream in the format that key names, made by mux for its first viewer.
 // The hub's statistics show its figures. Release closes it, and so does another Watch.
 func (v *Viewing) Watch(key any, mux func() stream.Muxer) (*stream.Viewer, error) {
-	w, err := v.live.stream.Watch(key, mux)
+	w, err := v.live.watch(key, mux)
 	if err != nil {
 		return nil, err
 	}
 	if before := v.session.viewer.Swap(w); before != nil {
-		before.Close()
+		v.live.close(before)
 	}
 	if v.ctx.Err() != nil { // released meanwhile, perhaps before w was there to be closed
-		w.Close()
+		v.live.close(w)
 		return nil, context.Cause(v.ctx)
 	}
 	return w, nil
@@ -163,7 +173,7 @@ func (v *Viewing) Watch(key any, mux func() stream.Muxer) (*stream.Viewer, error
 func (v *Viewing) Release(cause error) {
 	v.session.end(cause)
 	if w := v.session.viewer.Load(); w != nil {
-		w.Close()
+		v.live.close(w)
 	}
 	if v.leave() {
 		v.hub.events.put(Event{Kind: Stopped, Session: v.session.info(), Cause: context.Cause(v.ctx)})

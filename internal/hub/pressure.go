@@ -37,7 +37,7 @@ func (h *Hub) Squeeze(all, each int64) {
 	var streams []*stream.Stream
 	h.locked(func() {
 		for _, p := range h.paths {
-			if p.live != nil {
+			if p.live != nil && !p.stalls() {
 				streams = append(streams, p.live.stream)
 			}
 		}
@@ -72,11 +72,19 @@ func (h *Hub) admitsNow(a Action) error {
 	return nil
 }
 
-// admits says before anybody is asked whether there is room for a session at all.
+// admits says before anybody is asked whether there is room for a session at all. To a publisher the authorizer may give another key: of
+// which application and stream it will be is not known then, and it may come in the place of one that has asked for the same.
 func (h *Hub) admits(a Action, q Request) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.room(&session{Request: q, action: a}, h.ownerOf(q.Key))
+	instead := h.ownerOf(q.Key)
+	if a == ActionPublish && h.auth != nil {
+		if before := h.renamed[attempt{Subscriber(q.Remote.Addr()), q.Key}]; before != nil {
+			instead = before
+		}
+		q.Key = Key{}
+	}
+	return h.room(&session{Request: q, action: a}, instead)
 }
 
 // ownerOf returns the session that publishes a key, or nil. Under mu.

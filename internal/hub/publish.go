@@ -8,6 +8,7 @@ import (
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/stream"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // Lease is the ownership of a stream key by one publisher, or its claim to step in. It ends by Release or Finish, or is lost: then its
@@ -17,19 +18,27 @@ type Lease struct {
 	session  *session
 	policy   Policy          // towards the owner of the key
 	identity string          // "" is nobody's
+	asked    attempt         // as which it came
 	ctx      context.Context //nolint:containedctx // the lease's life is what the context stands for
 
-	publisher atomic.Pointer[stream.Publisher] // nil until the lease owns the key
+	publisher atomic.Pointer[pen] // nil until the lease owns the key
 	epoch     atomic.Uint64
-	progress  atomic.Int64 // the hub's clock at the newest unit that the stream took
-	contested atomic.Bool  // somebody asks whether the owner is alive: its next unit is the answer
-	finished  atomic.Bool  // by its own word, whoever notices first that it has ended
-	lostAt    int64        // the hub's clock when it was lost; under the hub's mu
-	tooFast   int          // for how many seconds it has sent more than it may; under the hub's mu
+	progress  atomic.Int64  // the hub's clock at the newest unit that the stream took
+	usual     atomic.Int64  // time on that clock between units, as it was of late; 0: not known
+	taken     atomic.Uint64 // bytes of media
+	contested atomic.Bool   // somebody asks whether the owner is alive: its next unit is the answer
+	finished  atomic.Bool   // by its own word, whoever notices first that it has ended
+	lostAt    int64         // the hub's clock when it was lost; under the hub's mu
+	tooFast   int           // for how many seconds it has sent more than it may; under the hub's mu
+
+	cell    *watch.Cell  // of the units on their way into the stream; nil: nobody watches
+	step    atomic.Int32 // of the writer
+	dropped atomic.Bool  // the cell is not the lease's any more, or soon will not be
 
 	// The writer's.
 	declared *declaration
 	pictures bool // some have come while the lease stood by
+	begun    bool // a unit has come
 }
 
 type declaration struct{ video, audio bool }
@@ -38,17 +47,23 @@ type declaration struct{ video, audio bool }
 // ErrDenied, ErrBusy, ErrLimit, ErrOverload or ErrClosing. The lease's context is a child of ctx. Release the lease.
 //
 // The order of checks: what was refused to the same address for the same key a moment ago; where nobody needs to be asked, a look at
-// the owner; authorisation, which may change the key; conflict with the owner of that key; limits.
+// the owner; authorisation, which may change the key; conflict with the owner of that key; limits. The probe's application comes before
+// all that: it is the probe's.
 func (h *Hub) Publish(ctx context.Context, q Request) (*Lease, error) {
 	l, err := h.publish(ctx, q)
 	if err != nil {
-		h.refused(ActionPublish, err)
+		if !h.Probe(q.Key) {
+			h.refused(ActionPublish, err)
+		}
 		return nil, err
 	}
 	return l, nil
 }
 
 func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
+	if q.Key.ofProbe() {
+		return h.publishProbe(ctx, q)
+	}
 	asked := attempt{Subscriber(q.Remote.Addr()), q.Key}
 	permit, err := h.permit(ctx, asked, q)
 	if err != nil {
@@ -57,23 +72,39 @@ func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
 	if permit.Key != (Key{}) {
 		q.Key = permit.Key
 	}
+	if q.Key.ofProbe() { // an authorizer does not give that away
+		return nil, denyProbe()
+	}
 	if permit.OnConflict == "" {
 		permit.OnConflict = h.cfg.Publish.policyFor(q.Key)
 	}
-	ctx, end := context.WithCancelCause(ctx)
-	l := &Lease{
-		hub: h, ctx: ctx, policy: permit.OnConflict, identity: permit.Identity,
-		session: &session{Request: q, action: ActionPublish, started: time.Now().UnixNano(), end: end},
-	}
-	l.session.lease = l
-	l.progress.Store(h.now.Load())
+	l := h.newLease(ctx, q, permit)
+	l.asked = asked
 	if err := h.acquire(l); err != nil {
-		end(err)
+		l.session.end(err)
+		l.unwatch()
 		h.attempts.lost(asked, err, l)
 		return nil, err
 	}
 	h.attempts.forget(asked)
 	return l, nil
+}
+
+// newLease returns a lease that does not own its key yet.
+func (h *Hub) newLease(ctx context.Context, q Request, permit Permit) *Lease {
+	ctx, end := context.WithCancelCause(ctx)
+	l := &Lease{
+		hub: h, ctx: ctx, policy: permit.OnConflict, identity: permit.Identity,
+		session: &session{Request: q, action: ActionPublish, started: time.Now().UnixNano(), end: end},
+	}
+	l.session.lease, l.asked.key = l, q.Key
+	l.progress.Store(h.now.Load())
+	if h.board != nil {
+		l.cell = h.board.Claim(watch.Label{
+			Class: watch.Fanout, Name: q.Key.LogValue().String(), Session: q.Session, Heal: l.heal,
+		})
+	}
+	return l
 }
 
 // unpublished queues the event that ends the publication: because of what ended its session already, or else because of
@@ -105,7 +136,7 @@ func (l *Lease) Stream() *stream.Stream {
 // Declare announces the kinds of tracks that will come. The writer calls it.
 func (l *Lease) Declare(video, audio bool) {
 	if p := l.publisher.Load(); p != nil {
-		p.Declare(video, audio)
+		p.declare(video, audio)
 		return
 	}
 	l.declared = &declaration{video, audio}
@@ -132,14 +163,14 @@ func (l *Lease) Write(u *av.AccessUnit) error {
 	}
 	size, skipped := u.Size(), p.Skipped()
 	asked := l.contested.Load() // before the unit: it is no answer to a challenge that comes after it
-	if err := p.Write(u); err != nil {
+	if err := l.hand(p, u); err != nil {
 		return l.fenced(err)
 	}
 	if p.Skipped() > skipped {
 		return nil
 	}
-	l.session.taken.Add(uint64(size)) //nolint:gosec // a size is not negative
-	l.progress.Store(l.hub.now.Load())
+	l.taken.Add(uint64(size)) //nolint:gosec // a size is not negative
+	l.moved()
 	if asked {
 		l.answer()
 	}
@@ -149,7 +180,7 @@ func (l *Lease) Write(u *av.AccessUnit) error {
 // fenced returns why a write failed.
 func (l *Lease) fenced(err error) error {
 	cause := context.Cause(l.ctx)
-	if cause != nil || errors.Is(err, stream.ErrFenced) {
+	if (cause != nil || errors.Is(err, stream.ErrFenced)) && !l.session.Key.ofProbe() {
 		l.hub.figures.fenced.Add(1)
 	}
 	if cause != nil {
@@ -176,6 +207,7 @@ func (l *Lease) leave(cause error, clean bool) {
 		l.hub.leave(l.session)
 		l.free(ErrUnpublished, l.finished.Load(), then)
 	})
+	l.unwatch()
 }
 
 // free takes from the lease what it has of its key: the ownership, or the place beside it. Under mu.

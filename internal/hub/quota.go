@@ -50,11 +50,19 @@ func tallies(s *session) [4]tally {
 // room says whether there is room for one more session, and where not. The session in whose place it would come, nil for none, does not
 // count. Under mu.
 func (h *Hub) room(s, instead *session) error {
+	if s.Key.ofProbe() {
+		return h.admitsProbe()
+	}
 	if err := h.admitsNow(s.action); err != nil {
 		return err
 	}
+	if s.action == ActionPublish {
+		if err := h.quarantined(s.Key); err != nil {
+			return err
+		}
+	}
 	l, t := &h.cfg.Limits, tallies(s)
-	limits := [...]int{l.Viewers, l.ViewersPerAddress, l.ViewersPerApp, l.ViewersPerStream}
+	limits := [...]int{l.viewersMost(), l.ViewersPerAddress, l.ViewersPerApp, l.ViewersPerStream}
 	if s.action == ActionPublish {
 		limits = [...]int{l.Publishers, l.PublishersPerAddress, l.PublishersPerApp, 0}
 	}
@@ -74,6 +82,16 @@ func (h *Hub) room(s, instead *session) error {
 	return nil
 }
 
+// publishersPart is the part of all connections, one in so many, that viewers leave to publishers: when everybody comes back at the same
+// time, a publisher that does not get in is what all its viewers wait for.
+const publishersPart = 16
+
+// viewersMost is how many viewers there may be.
+func (l *LimitsConfig) viewersMost() int { return min(l.Viewers, ViewersOf(l.Connections)) }
+
+// ViewersOf is how many of a number of connections viewers may take.
+func ViewersOf(connections int) int { return connections - connections/publishersPart }
+
 // load is what the viewers ask for, in bits a second: of the streams' rates as they were measured a moment ago.
 type load struct {
 	all  float64
@@ -85,7 +103,7 @@ type load struct {
 func (h *Hub) measureLoad() {
 	l := load{app: map[string]float64{}}
 	for k, p := range h.paths {
-		if p.live != nil {
+		if p.live != nil && !k.ofProbe() {
 			rate := float64(p.live.viewers) * p.live.rate()
 			l.all += rate
 			l.app[k.App] += rate
@@ -94,7 +112,7 @@ func (h *Hub) measureLoad() {
 	if h.cfg.Limits.BandwidthPerAddress > 0 {
 		l.addr = map[netip.Addr]float64{}
 		for s := range h.sessions {
-			if p := h.paths[s.Key]; s.action == ActionPlay && p != nil && p.live != nil {
+			if p := h.paths[s.Key]; s.action == ActionPlay && !s.Key.ofProbe() && p != nil && p.live != nil {
 				l.addr[Subscriber(s.Remote.Addr())] += p.live.rate()
 			}
 		}
@@ -115,6 +133,18 @@ func (b *broadcast) rate() float64 {
 
 // attach counts a viewer of a broadcast, or refuses it for want of bandwidth. Under mu.
 func (h *Hub) attach(s *session, b *broadcast) error {
+	if !s.Key.ofProbe() {
+		if err := h.burden(s, b); err != nil {
+			return err
+		}
+	}
+	b.viewers++
+	b.told = false
+	return nil
+}
+
+// burden adds a viewer of a broadcast to the load, or refuses it. Under mu.
+func (h *Hub) burden(s *session, b *broadcast) error {
 	if h.load.app == nil {
 		h.measureLoad()
 	}
@@ -138,8 +168,6 @@ func (h *Hub) attach(s *session, b *broadcast) error {
 	if h.load.addr != nil {
 		h.load.addr[addr] += rate
 	}
-	b.viewers++
-	b.told = false
 	return nil
 }
 

@@ -152,6 +152,67 @@ func TestQuotaOfReplaced(t *testing.T) {
 	}
 }
 
+// The same where the authorizer gives another key than the one that was asked for, in another application: what that one has no room for
+// is nothing to it, and the encoder that comes back is known by what it asks for.
+func TestQuotaOfRenamed(t *testing.T) {
+	auth := authorizer(func(_ context.Context, _ Action, q Request) (Permit, error) {
+		if q.Query == "" {
+			return Permit{}, nil
+		}
+		return Permit{Key: requestIn("given", q.Query, 1).Key}, nil
+	})
+	limits := func(c *Config) {
+		c.Publish.OnConflict, c.Limits.PublishersPerAddress, c.Limits.PublishersPerApp = Takeover, 1, 1
+	}
+	scene(t, limits, auth, func(t *testing.T, h *Hub, _ *journal) {
+		full := take(t, h, requestIn("asked", "other", 9))
+		as := func(name string, addr int) Request {
+			q := requestIn("asked", "door", addr)
+			q.Query = name
+			return q
+		}
+		old := take(t, h, as("anna", 1))
+		again := take(t, h, as("anna", 1)) // its connection was lost, and nobody has noticed
+		lost(t, old, ErrReplaced)
+		old.Release(nil)
+		third := take(t, h, as("anna", 1))
+		lost(t, again, ErrReplaced)
+		again.Release(nil)
+		_, err := h.Publish(ctx, as("bert", 2)) // the quota of the key that is given holds
+		wants(t, "another of the application", err, ErrLimit)
+		time.Sleep(attemptAge)
+		_, err = h.Publish(ctx, as("bert", 1))
+		wants(t, "another from the address", err, ErrLimit)
+		third.Release(nil)
+		full.Release(nil)
+		empty(t, h)
+	})
+}
+
+// Viewers leave some of all connections to publishers (card Q03).
+func TestViewersLeaveRoom(t *testing.T) {
+	scene(t, func(c *Config) { c.Limits.Connections, c.Play.Wait = 32, time.Minute }, nil, func(t *testing.T, h *Hub, _ *journal) {
+		views := make(chan *Viewing, 30)
+		for i := range 30 {
+			go func() {
+				v, err := h.Play(ctx, ctx, requestFrom("a", i))
+				wants(t, "a viewer", err, nil)
+				views <- v
+			}()
+		}
+		synctest.Wait()
+		_, err := h.Play(ctx, ctx, requestFrom("a", 31))
+		wants(t, "a viewer more", err, ErrLimit)
+		l := publish(t, h, "a", encoder(0))
+		for range 30 {
+			if v := <-views; v != nil {
+				v.Release(nil)
+			}
+		}
+		l.Release(nil)
+	})
+}
+
 func TestBandwidth(t *testing.T) {
 	for name, limit := range map[string]func(l *LimitsConfig){
 		"in all":            func(l *LimitsConfig) { l.Bandwidth = 5 },

@@ -14,16 +14,17 @@ type reference struct {
 	limits  LimitsConfig
 	permits map[string]Permit // what the authorizer answers, by query: others are denied; nil: there is no authorizer
 
-	now    int64         // the hub's clock
-	wall   time.Duration // the other one
-	paths  map[Key]*refPath
-	pubs   []*refPub // that count as sessions
-	views  []*refView
-	known  map[attempt]refVerdict
-	asked  int // questions to the authorizer
-	closed bool
-	counts Figures
-	seen   map[string]uint64 // how often what has come
+	now     int64         // the hub's clock
+	wall    time.Duration // the other one
+	paths   map[Key]*refPath
+	pubs    []*refPub // that count as sessions
+	views   []*refView
+	known   map[attempt]refVerdict
+	renames map[attempt]*refPub // the newest that the authorizer gave another key, by what they asked for
+	asked   int                 // questions to the authorizer
+	closed  bool
+	counts  Figures
+	seen    map[string]uint64 // how often what has come
 
 	told []*refPub // whose contest has been decided just now
 }
@@ -67,6 +68,8 @@ type refPub struct {
 	owned               bool // its key, now or earlier
 	started             bool // with a key unit
 	progress, deadline  int64
+	usual               int64 // between units
+	begun               bool  // a unit has come
 	cause               error // with which its context has ended; nil: it has not
 	ended               int64 // when
 	refused             error // why it did not get the key
@@ -77,6 +80,7 @@ type refView struct {
 	key    Key
 	live   *refLive
 	kicked bool
+	ended  int64 // when it was
 }
 
 type refVerdict struct {
@@ -105,8 +109,25 @@ func (r *reference) ownerOf(k Key) *refPub {
 
 func (r *reference) wellFor(p *refPub, d time.Duration) bool { return r.now-p.progress <= int64(d) }
 
+// well is about stalls: a second, or thrice what is usual for the publisher.
+func (r *reference) well(p *refPub) bool {
+	return r.wellFor(p, max(time.Second, 3*time.Duration(p.usual)))
+}
+
+// moved is for a unit of p.
+func (r *reference) moved(p *refPub) {
+	switch gap := r.now - p.progress; {
+	case gap == 0 || !p.begun:
+	case p.usual == 0:
+		p.usual = gap
+	default:
+		p.usual += (gap - p.usual) / 4
+	}
+	p.progress, p.begun = r.now, true
+}
+
 func (r *reference) wellOwned(p *refPub) bool {
-	return p != nil && p.stage == owns && p.cause == nil && r.wellFor(p, time.Second)
+	return p != nil && p.stage == owns && p.cause == nil && r.well(p)
 }
 
 // publish says what becomes of p: nothing (it rivals), an error, or that it was let in.
@@ -155,7 +176,11 @@ func (r *reference) permit(p *refPub) (Permit, error) {
 	case r.permits == nil && r.policyFor(p.asked.key) == Reject && r.wellOwned(r.ownerOf(p.asked.key)):
 		return Permit{}, ErrBusy
 	}
-	if err := r.room(p, r.ownerOf(p.asked.key)); err != nil {
+	instead := r.ownerOf(p.asked.key)
+	if before := r.renames[p.asked]; before != nil {
+		instead = before
+	}
+	if err := r.room(p, instead); err != nil {
 		return Permit{}, err
 	}
 	v = refVerdict{at: r.wall, query: p.query}
@@ -198,13 +223,13 @@ func (r *reference) claim(p *refPub) error {
 			terms = Challenge
 		}
 	}
-	taken := path.standby != nil && r.wellFor(path.standby, time.Second) &&
+	taken := path.standby != nil && r.well(path.standby) &&
 		(p.identity == "" || p.identity != path.standby.identity)
 	former := slices.IndexFunc(path.rivals, func(o *refPub) bool {
 		return o.asked.addr.IsValid() && o.asked.addr == p.asked.addr
 	})
 	if terms == Reject || terms == Standby && taken || terms == Challenge && former < 0 && len(path.rivals) >= rivalsMax {
-		if !r.wellFor(path.owner, time.Second) {
+		if !r.well(path.owner) {
 			r.counts.Ghosts++
 		}
 		return ErrBusy
@@ -217,6 +242,9 @@ func (r *reference) claim(p *refPub) error {
 		return err
 	}
 	r.pubs = append(r.pubs, p)
+	if p.key != p.asked.key {
+		r.renames[p.asked] = p
+	}
 	r.paths[p.key] = path
 	switch terms {
 	case Standby:
@@ -238,7 +266,7 @@ func (r *reference) claim(p *refPub) error {
 		r.forget(o)
 		r.told = append(r.told, o)
 	case Takeover, Reject:
-		if o := path.owner; o != nil && o.cause == nil && r.wellFor(o, time.Second) && (p.identity == "" || p.identity != o.identity) {
+		if o := path.owner; o != nil && o.cause == nil && r.well(o) && (p.identity == "" || p.identity != o.identity) {
 			r.displace(path)
 		}
 		r.install(path, p)
@@ -318,6 +346,9 @@ func (r *reference) refuse(path *refPath, err error) {
 func (r *reference) forget(p *refPub) {
 	r.pubs = slices.DeleteFunc(r.pubs, func(o *refPub) bool { return o == p })
 	p.stage = over
+	if r.renames[p.asked] == p {
+		delete(r.renames, p.asked)
+	}
 }
 
 func (r *reference) crown(path *refPath) {
@@ -390,13 +421,13 @@ func (r *reference) vanish(p *refPub, cause error) {
 // stepsIn says whether the next unit of one that stands by makes it the owner.
 func (r *reference) stepsIn(p *refPub, key bool) bool {
 	path := r.paths[p.key]
-	return p.stage == standsBy && p.cause == nil && key && (path.owner == nil || !r.wellFor(path.owner, time.Second))
+	return p.stage == standsBy && p.cause == nil && key && (path.owner == nil || !r.well(path.owner))
 }
 
 // write is a picture. It says what the writer gets to hear.
 func (r *reference) write(p *refPub, key bool) error {
 	if p.stage == standsBy && p.cause == nil {
-		if p.progress = r.now; !r.stepsIn(p, key) {
+		if r.moved(p); !r.stepsIn(p, key) {
 			return nil
 		}
 		r.install(r.paths[p.key], p)
@@ -412,7 +443,7 @@ func (r *reference) write(p *refPub, key bool) error {
 	}
 	path := r.paths[p.key]
 	path.live.ready = true
-	p.progress = r.now
+	r.moved(p)
 	r.refuse(path, ErrBusy)
 	return nil
 }
@@ -426,7 +457,13 @@ func (r *reference) kick(id string) {
 		}
 	}
 	for _, v := range r.views {
-		v.kicked = v.kicked || v.id == id
+		r.kickView(v, v.id == id)
+	}
+}
+
+func (r *reference) kickView(v *refView, meant bool) {
+	if meant && !v.kicked {
+		v.kicked, v.ended = true, r.now
 	}
 }
 
@@ -446,7 +483,7 @@ func (r *reference) kill(k Key) (found bool) {
 	}
 	for _, v := range r.views {
 		found = found || v.key == k
-		v.kicked = v.kicked || v.key == k
+		r.kickView(v, v.key == k)
 	}
 	return found
 }

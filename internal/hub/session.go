@@ -63,8 +63,8 @@ type session struct {
 	started int64                         // for people: nanoseconds since 1970. There is one for each viewer: time.Time is 16 bytes more
 	end     context.CancelCauseFunc       // a viewer's is replaced, under the hub's mu, when its wait is over
 	viewer  atomic.Pointer[stream.Viewer] // of a viewer, once it plays
-	taken   atomic.Uint64                 // bytes of media from a publisher
 	lease   *Lease                        // of a publisher
+	viewing *Viewing                      // of a viewer whose wait is over; under the hub's mu
 	kicked  bool                          // under the hub's mu
 }
 
@@ -85,7 +85,10 @@ type SessionInfo struct {
 func (s *session) info() SessionInfo {
 	i := SessionInfo{
 		ID: s.Session, Protocol: s.Protocol, Action: s.action, Key: s.Key, Remote: s.Remote, Agent: s.Agent,
-		Started: time.Unix(0, s.started), Received: s.taken.Load(),
+		Started: time.Unix(0, s.started),
+	}
+	if l := s.lease; l != nil {
+		i.Received = l.taken.Load()
 	}
 	if v := s.viewer.Load(); v != nil {
 		i.Sent, i.Skips = v.Sent(), v.Skips()

@@ -71,13 +71,15 @@ func (h *Hub) Snapshot() *Snapshot {
 	h.mu.Lock()
 	refs := make([]pathRef, 0, len(h.paths))
 	for k, p := range h.paths {
-		if p.live != nil {
+		if p.live != nil && !k.ofProbe() {
 			refs = append(refs, pathRef{k, p.lease, p.standby, p.live, p.live.lost, p.live.until})
 		}
 	}
 	sessions := make([]*session, 0, len(h.sessions))
 	for s := range h.sessions {
-		sessions = append(sessions, s)
+		if !s.Key.ofProbe() {
+			sessions = append(sessions, s)
+		}
 	}
 	s := &Snapshot{
 		At: time.Now(), Totals: h.ended, Publishers: h.counts[tally{action: ActionPublish}],

@@ -19,7 +19,7 @@ func HTTPStatus(err error) int {
 	case errors.Is(err, hub.ErrBadName):
 		return http.StatusBadRequest
 	case errors.Is(err, hub.ErrLimit), errors.Is(err, hub.ErrClosing), errors.Is(err, hub.ErrOverload),
-		errors.Is(err, hub.ErrAuthorizer):
+		errors.Is(err, hub.ErrStuck), errors.Is(err, hub.ErrQuarantined), errors.Is(err, hub.ErrAuthorizer):
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

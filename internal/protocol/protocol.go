@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // Protocol is what a room gives to the house. A nil function says "not supported".
@@ -40,6 +41,8 @@ type Env struct {
 	NewID  func() string  // a session id, unique in the process
 
 	Refusals *Refusals // for the lines about what is refused; nil: all are logged
+
+	Watch *watch.Board // on which sessions note their progress; nil: nowhere
 }
 
 // Net is how a room reaches the network. Accepted connections have keep-alive and a limit for unacknowledged data.

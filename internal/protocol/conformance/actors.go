@@ -25,6 +25,7 @@ type stage struct {
 	form Form
 	sent ledger
 	told hub.Observer // the one that is told of the hub's events, or nil
+	auth hub.Authorizer
 }
 
 // source is somebody who publishes what an encoder makes.
@@ -33,9 +34,10 @@ type source struct {
 	pub    Publication
 	enc    *sim.Encoder
 	origin uint64
-	last   uint64                 // number of the newest unit
-	units  uint64                 // that were written
-	bend   func(u *av.AccessUnit) // changes what the encoder makes
+	last   uint64                      // number of the newest unit
+	units  uint64                      // that were written
+	bend   func(u *av.AccessUnit)      // changes what the encoder makes
+	drops  func(u *av.AccessUnit) bool // says which units get lost on the way to the publisher
 }
 
 // visit gives a driver its orders.
@@ -100,6 +102,9 @@ func (s *source) write(n int) {
 
 func (s *source) next() error {
 	u := s.enc.Next()
+	for s.drops != nil && s.drops(u) {
+		u = s.enc.Next()
+	}
 	if s.bend != nil {
 		s.bend(u)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/hub"
@@ -139,6 +141,83 @@ func publishDenied(s *stage) {
 		s.publish(path+"?token=good", s.usual()).write(5)
 	}
 	s.Publishers(3)
+}
+
+// counting denies all but one, each after a while, and counts what it was asked.
+type counting struct {
+	mu    sync.Mutex
+	asked map[string]int // by key
+}
+
+// Authorize implements hub.Authorizer.
+func (c *counting) Authorize(_ context.Context, _ hub.Action, q hub.Request) (hub.Permit, error) {
+	if q.Query == "good" {
+		return hub.Permit{}, nil
+	}
+	c.mu.Lock()
+	c.asked[q.Key.Name]++
+	c.mu.Unlock()
+	<-time.After(20 * time.Millisecond)
+	return hub.Permit{}, fmt.Errorf("%w: wrong token", hub.ErrDenied)
+}
+
+// reset forgets what it was asked by others.
+func (c *counting) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = map[string]int{}
+}
+
+// most is how often it was asked about the key that it was asked about most, and how many there were.
+func (c *counting) most() (most, keys int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.asked {
+		most = max(most, n)
+	}
+	return most, len(c.asked)
+}
+
+// stormOfDenied (S08): many encoders are denied, and come back: at once if they have heard of a success before, else after a while, as
+// encoders do. Nobody hears of a success, the authorizer is asked once a second about each name, and who is allowed is let in at once.
+func stormOfDenied(s *stage) {
+	const names, each, lasts, after = 4, 8, 3 * time.Second, 100 * time.Millisecond
+	auth, _ := s.auth.(*counting)
+	auth.reset()
+	begin := time.Now()
+	var wg sync.WaitGroup
+	var tries atomic.Int64
+	for i := range names * each {
+		wg.Go(func() {
+			for time.Since(begin) < lasts {
+				src, err := s.tryPublish(fmt.Sprintf("live/%d?bad", i%names), s.usual())
+				if tries.Add(1); s.room.Code(err) == s.room.Codes.PublishDenied {
+					<-time.After(after)
+					continue
+				}
+				s.t.Errorf("the publisher: %v", err)
+				if err == nil {
+					_ = src.pub.Conn().Close()
+				}
+				return
+			}
+		})
+	}
+	<-time.After(lasts / 2)
+	at := time.Now()
+	s.publish("live/good?good", s.usual()).write(5)
+	if took := time.Since(at); took > time.Second {
+		s.t.Errorf("who is allowed was let in after %v", took)
+	}
+	wg.Wait()
+	asked, keys := auth.most()
+	if most := int(time.Since(begin)/time.Second) + 1; asked > most || asked < 2 || keys != names {
+		s.t.Errorf("the authorizer was asked about %d names, up to %d times within %v", keys, asked, time.Since(begin))
+	}
+	if n := tries.Load(); n < names*each*10 {
+		s.t.Errorf("%d attempts: that is no storm", n)
+	}
+	s.Publishers(1)
 }
 
 func playDenied(s *stage) {

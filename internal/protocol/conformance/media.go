@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"strings"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
@@ -170,6 +171,75 @@ func stampsGoBack(s *stage) {
 			u.DTS, u.PTS = u.DTS-9*time.Hour, u.PTS-9*time.Hour
 		}
 	})
+}
+
+// stampsStandStill (N05): for two seconds all units have the same stamp, and one of fifty sounds is lost. All that was written comes
+// at once all the same, and time goes on; afterwards it is what it was.
+func stampsStandStill(s *stage) {
+	const from, to = 2 * time.Second, 4 * time.Second
+	src := s.publish("live/x", s.usual())
+	sounds, lost := 0, 0
+	src.drops = func(u *av.AccessUnit) bool {
+		if u.Track.Kind() != av.Audio {
+			return false
+		}
+		if sounds++; sounds%50 == 0 {
+			lost++
+			return true
+		}
+		return false
+	}
+	src.bend = func(u *av.AccessUnit) {
+		if u.DTS >= from && u.DTS < to {
+			u.DTS, u.PTS = from, from+u.PTS-u.DTS
+		}
+	}
+	src.write(5)
+	v := s.watch("live/x")
+	v.loose, v.check.PerTrack = true, true
+	v.until(src)
+	first, shift := v.unit.DTS, time.Duration(-1)
+	for range 300 {
+		src.write(1)
+		v.until(src)
+		written := s.sent[v.last].DTS
+		moved := written - (v.unit.DTS - first)
+		switch {
+		case written < to:
+		case shift < 0:
+			shift = moved
+		case moved != shift:
+			s.t.Fatalf("stamps go on, and are moved by %v, and then by %v", shift, moved)
+		}
+	}
+	if shift < 0 || lost == 0 || v.check.Missing != lost {
+		s.t.Errorf("%d units are missing at the player, %d were lost before", v.check.Missing, lost)
+	}
+}
+
+// silenceAndOn (N05): a publisher says nothing for less than it may, and goes on, with or without the pause in its stamps.
+func silenceAndOn(s *stage) {
+	const pause = 4 * time.Second
+	for name, moved := range map[string]time.Duration{"clock stands": 0, "clock goes on": pause} {
+		path := "live/" + strings.ReplaceAll(name, " ", "-")
+		src := s.publish(path, s.usual())
+		src.write(5)
+		v := s.watch(path)
+		v.loose = true
+		src.on(40, v)
+		time.Sleep(pause)
+		src.bend = func(u *av.AccessUnit) { u.DTS, u.PTS = u.DTS+moved, u.PTS+moved }
+		before := v.unit.DTS
+		src.on(1, v)
+		if step := v.unit.DTS - before; step > moved+100*time.Millisecond || step < moved-100*time.Millisecond {
+			s.t.Errorf("%s: a step of %v", name, step)
+		}
+		src.on(40, v)
+		v.whole()
+		if err := src.pub.End(); err != nil {
+			s.t.Error(err)
+		}
+	}
 }
 
 // stamps plays with strange stamps. The viewer's checker does not let DTS go back on any track.

@@ -84,7 +84,7 @@ func perform(t *testing.T, r Room, f Form, c oneCase, memory bool) {
 	if c.tell != nil {
 		o.Observer = c.tell()
 	}
-	s := &stage{House: Open(t, r.Protocol, o), t: t, room: r, form: f, sent: ledger{}, told: o.Observer}
+	s := &stage{House: Open(t, r.Protocol, o), t: t, room: r, form: f, sent: ledger{}, told: o.Observer, auth: c.auth}
 	c.run(s)
 	s.Close() // while the clients are still there
 }
@@ -97,12 +97,15 @@ func cases() []oneCase {
 		{name: "stamps wrap", need: playing, run: stampsWrap},
 		{name: "stamps jump", need: playing, run: stampsJump},
 		{name: "stamps go back", need: playing, run: stampsGoBack},
+		{name: "stamps stand still", need: playing, run: stampsStandStill},
+		{name: "silence and on", need: playing | fakeTime, run: silenceAndOn},
 
 		{name: "second publisher refused", need: publishing, hub: reject, run: secondRefused},
 		{name: "takeover", need: publishing, hub: takeover, run: secondTakesOver},
 		{name: "play before publish", need: playing, run: playBeforePublish},
 		{name: "play without publish", need: playing, hub: shortWait, run: playWithoutPublish},
 		{name: "publish denied", need: publishing, auth: token{}, run: publishDenied},
+		{name: "storm of denied", need: publishing, auth: &counting{}, run: stormOfDenied},
 		{name: "play denied", need: playing, auth: token{}, run: playDenied},
 
 		{name: "publisher stops", need: playing, run: publisherStops},

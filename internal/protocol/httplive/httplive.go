@@ -55,8 +55,8 @@ func (s *server) Run(ctx context.Context) error {
 }
 
 // logger returns the log of one session. It is made when there is something to say: nothing is kept for it.
-func (s *server) logger(name, session string) *slog.Logger {
-	return s.env.Log.With("protocol", name, "session", session)
+func (s *server) logger(name, session string, k hub.Key) *slog.Logger {
+	return protocol.SessionLog(s.env.Log.With("protocol", name, "session", session), s.env.Hub, k)
 }
 
 // ServeHTTP implements http.Handler.

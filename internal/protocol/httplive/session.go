@@ -32,7 +32,7 @@ func (s *session) Ended(cause error) { s.ended(protocolHTTP, cause) }
 
 func (s *session) ended(name string, cause error) {
 	s.viewing.Release(cause)
-	s.server.logger(name, s.id).Info("stopped playing", "stream", s.key, "cause", cause)
+	s.server.logger(name, s.id, s.key).Info("stopped playing", "stream", s.key, "cause", cause)
 }
 
 // socketSession is one viewer with a WebSocket. It implements egress.Session.

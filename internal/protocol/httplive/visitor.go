@@ -114,7 +114,7 @@ func remote(r *http.Request) netip.AddrPort {
 	return a
 }
 
-func (v *visitor) log() *slog.Logger { return v.logger(v.req.Protocol, v.req.Session) }
+func (v *visitor) log() *slog.Logger { return v.logger(v.req.Protocol, v.req.Session, v.req.Key) }
 
 // turnedAway logs why a viewer does not get to see anything. stopped says that it was not the hub's decision.
 func (v *visitor) turnedAway(stopped bool, err error) {

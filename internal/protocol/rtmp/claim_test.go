@@ -36,7 +36,7 @@ func hasty(t testing.TB, h *conformance.House, path string) *publisher {
 
 // What a newcomer sends while the owner is challenged is not lost, whether it is little or more than is read of it.
 func TestClaimLosesNothing(t *testing.T) {
-	for name, n := range map[string]int{"little": 10, "much": 200} {
+	for name, n := range map[string]int{"little": 10, "a second": 200, "too much": 2000} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
 				newPublisher(t, h, "live/x").write(10)
@@ -55,7 +55,7 @@ func TestClaimLosesNothing(t *testing.T) {
 					all.Store(true)
 				}()
 				time.Sleep(time.Second)
-				if all.Load() != (name == "little") {
+				if all.Load() != (name != "too much") {
 					t.Errorf("of one that waits, %d bytes were taken, all of them: %v", sent.Load(), all.Load())
 				}
 				time.Sleep(3 * time.Second)
@@ -69,21 +69,47 @@ func TestClaimLosesNothing(t *testing.T) {
 	}
 }
 
-// A newcomer that has gone while it waited, even with a word to say, leaves the owner alone.
+// A newcomer that has gone while it waited, whatever it has said, leaves the owner alone.
 func TestClaimIsLeft(t *testing.T) {
-	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
-		owner := newPublisher(t, h, "live/x")
-		owner.write(10)
-		synctest.Wait()
-		p := hasty(t, h, "live/x")
-		go func() { _ = p.Write(p.enc.Next()) }()
-		time.Sleep(time.Second)
-		_ = p.client().Close()
-		time.Sleep(3 * time.Second)
-		owner.write(10)
-		h.Logged("stopped waiting to publish", errPeer.Error())
-		h.Publishers(1)
-	})
+	for name, n := range map[string]int{"a word": 1, "much": 300} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+				owner := newPublisher(t, h, "live/x")
+				owner.write(10)
+				synctest.Wait()
+				p := hasty(t, h, "live/x")
+				go func() {
+					for range n {
+						if p.Write(p.enc.Next()) != nil {
+							return
+						}
+					}
+				}()
+				time.Sleep(time.Second)
+				_ = p.client().Close()
+				time.Sleep(3 * time.Second)
+				owner.write(10)
+				h.Logged("stopped waiting to publish", errPeer.Error())
+				h.Publishers(1)
+			})
+		})
+	}
+}
+
+// Those that wait to publish hold a bounded amount of what they have said.
+func TestClaimsAreBounded(t *testing.T) {
+	var u setups
+	n := 0
+	for u.lend() {
+		n++
+	}
+	if n != claimAll/claimBytes {
+		t.Errorf("%d times %d bytes are lent", n, claimBytes)
+	}
+	u.giveBack(claimBytes)
+	if !u.lend() || u.lend() {
+		t.Error("what was given back is not lent again, or more than that")
+	}
 }
 
 // A publisher that says that it is done has ended its stream at that moment, though it does not read the answer.

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/container/amf"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
 	"github.com/vigil-media/vigil/internal/stream"
 )
@@ -18,9 +20,40 @@ import (
 // shareKey names the shares of this room: one for each form.
 type shareKey struct{ form flv.Form }
 
+// audience counts those who play, or wait for a stream: they leave some of the room's connections to publishers. Its methods may be
+// called from any goroutine.
+type audience struct{ n atomic.Int64 }
+
+// enter says whether there is a place for one more, of so many connections. It is to be left.
+func (a *audience) enter(connections int) bool {
+	if a.n.Add(1) > int64(hub.ViewersOf(connections)) {
+		a.n.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (a *audience) leave() { a.n.Add(-1) }
+
 // play finds the stream and hands the connection over to be sent it: then it returns errHandedOver. It returns nil when the
 // session may go on with another command, because the player gave up before anything was sent to it.
-func (s *session) play(ctx context.Context, path, query string) error {
+func (s *session) play(ctx context.Context, path, query string) (err error) {
+	if !s.audience.enter(s.cfg.Connections) {
+		err = fmt.Errorf("%w: %d players of %d connections", hub.ErrLimit, hub.ViewersOf(s.cfg.Connections), s.cfg.Connections)
+		req, _ := s.request(path, query) // names of the probe are not for the log: its key is
+		s.refusal(hub.ActionPlay, err).Info("refused to play", "stream", req.Key, "remote", s.remote, "cause", err)
+		return s.refuse(playRefusal(err))
+	}
+	defer func() {
+		if !errors.Is(err, errHandedOver) {
+			s.audience.leave()
+		}
+	}()
+	return s.playTo(ctx, path, query)
+}
+
+// playTo is play for one who has a place.
+func (s *session) playTo(ctx context.Context, path, query string) error {
 	req, err := s.request(path, query)
 	if err != nil {
 		s.refusal(hub.ActionPlay, err).Info("refused to play", "stream", path, "remote", s.remote, "cause", err)
@@ -36,8 +69,10 @@ func (s *session) play(ctx context.Context, path, query string) error {
 	p.link = s.env.Egress.Link(s.conn, p)
 	var ahead []byte
 	p.parser, ahead = s.in.Detach()
-	p.parser.SetLimits(playLimits())
-	viewing, err := p.find(ctx, req, ahead)
+	var viewing *hub.Viewing
+	if err = p.parser.Restrict(playLimits()); err == nil {
+		viewing, err = p.find(ctx, req, ahead)
+	}
 	switch {
 	case errors.Is(err, errDeleted):
 		s.in, s.flow = chunk.Resume(s.conn, p.parser, p.unheard, setupLimits()), p.flow
@@ -145,9 +180,10 @@ func (p *player) Farewell(cause error) []byte {
 
 // Ended implements egress.Session.
 func (p *player) Ended(cause error) {
+	p.audience.leave()
 	p.viewing.Release(cause)
 	req := p.viewing.Request()
-	p.logger(req.Session).Info("stopped playing", "stream", req.Key, "cause", cause)
+	protocol.SessionLog(p.logger(req.Session), p.env.Hub, req.Key).Info("stopped playing", "stream", req.Key, "cause", cause)
 }
 
 // Hear implements egress.Session.

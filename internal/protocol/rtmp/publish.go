@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
 	"github.com/vigil-media/vigil/internal/stream"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // publish takes the key and feeds its stream until the peer stops or loses the key. It returns nil when the session may
@@ -129,15 +130,34 @@ func (s *session) feed(lease *hub.Lease) error {
 	s.in.SetLimits(publishLimits(int(s.cfg.MaxMessage)))
 	s.log.Info("accepted publisher", "stream", lease.Key(), "remote", s.remote)
 	f := &feeder{session: s, lease: lease, demuxer: &flv.Demuxer{}, seen: map[string]bool{}}
+	cell := s.watched(lease)
+	defer cell.Free()
 	for {
 		m, err := s.in.Read()
 		if err != nil {
 			return gone(err)
 		}
-		if err := f.message(m); err != nil {
+		cell.Begin()
+		err = f.message(m)
+		cell.End()
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// watched returns the cell of a publisher's session, for what it does between two reads. One that hangs there loses its connection and its
+// lease; its goroutine may stay.
+func (s *session) watched(lease *hub.Lease) *watch.Cell {
+	if s.env.Hub.Probe(lease.Key()) {
+		return nil
+	}
+	return s.env.Watch.Claim(watch.Label{
+		Class: watch.Session, Name: "RTMP " + lease.Key().String(), Session: s.id, Heal: func(watch.Finding) {
+			lease.Release(hub.ErrStuck)
+			_ = s.conn.Close() // it is of no more use
+		},
+	})
 }
 
 // publishLimits are for a peer that publishes messages of up to the given number of bytes. Its buffer takes most pictures

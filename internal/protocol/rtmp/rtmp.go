@@ -28,6 +28,7 @@ type server struct {
 	cfg       *Config
 	listeners []net.Listener
 	setups    setups
+	audience  audience
 }
 
 func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/handshake"
 )
@@ -140,7 +141,11 @@ func (s *session) serve(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		s.setupLog().Info("handshake failed", "cause", s.setupError(err), "remote", s.remote)
+		level := slog.LevelInfo
+		if errors.Is(err, io.EOF) { // it has said nothing: one who only looks whether somebody listens
+			level = slog.LevelDebug
+		}
+		s.setupLog().Log(ctx, level, "handshake failed", "cause", s.setupError(err), "remote", s.remote)
 		return err
 	}
 	for round := range roundsMax {
@@ -275,9 +280,10 @@ func (s *session) linger(limit time.Duration) {
 	}
 }
 
-// request is what the session asks the hub for.
+// request is what the session asks the hub for. From then on the session's log is that of the key.
 func (s *session) request(path, query string) (hub.Request, error) {
 	key, err := hub.ParseKey(path)
+	s.log = protocol.SessionLog(s.log, s.env.Hub, key)
 	return hub.Request{
 		Key: key, Session: s.id, Protocol: "rtmp", Remote: s.remote, Query: query, Agent: s.agent,
 	}, err

@@ -403,6 +403,37 @@ func TestLimitsAfterPublishing(t *testing.T) {
 	})
 }
 
+// A player keeps nothing of what it has not finished saying in its set-up, when that is much: there are many players, for long.
+func TestPlayerInMidMessage(t *testing.T) {
+	for _, tc := range []struct {
+		size int
+		ok   bool
+	}{{2000, true}, {60_000, false}} {
+		bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+			pub := newPublisher(t, h, "live/x")
+			pub.write(10)
+			v := visit(h, "live/x", nil)
+			c, err := dialClient(t.Context(), v, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			half := chunk.AppendSetChunkSize(nil, 128)
+			first := len(half) + 12 + 128
+			half = chunk.AppendMessage(half, chunk.Message{Type: chunk.TypeDataAMF0, ChunkStream: 9, Payload: make([]byte, tc.size)}, 128)
+			if _, err = c.conn.Write(half[:first]); err != nil {
+				t.Fatal(err)
+			}
+			if err = c.Play(t.Context()); (err == nil) != tc.ok {
+				t.Errorf("%d bytes under way: %v", tc.size, err)
+			}
+			if !tc.ok {
+				h.Logged("refused to play", "limit exceeded")
+			}
+		})
+	}
+}
+
 func TestAgentIsCut(t *testing.T) {
 	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
 		k := &talker{t: t, conn: h.MustDial("RTMP"), chunkSize: chunk.DefaultChunkSize, answers: make(chan string, 1000)}

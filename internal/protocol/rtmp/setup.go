@@ -3,6 +3,7 @@ package rtmp
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/hub"
@@ -17,9 +18,23 @@ const (
 // setups are the sessions that have not come as far as to publish or to play, which need no right to be there. All methods may be
 // called from any goroutine.
 type setups struct {
+	lent atomic.Int64 // bytes that watchers may hear, of claimAll
+
 	mu    sync.Mutex // guards what follows; memory only
 	since map[*session]time.Time
 }
+
+// lend says whether a watcher may hear claimBytes more. They are to be given back.
+func (u *setups) lend() bool {
+	if u.lent.Add(claimBytes) > claimAll {
+		u.lent.Add(-claimBytes)
+		return false
+	}
+	return true
+}
+
+// giveBack returns what was lent to a watcher that has stopped.
+func (u *setups) giveBack(n int) { u.lent.Add(-int64(n)) }
 
 // enter notes that a session's set-up begins.
 func (u *setups) enter(s *session) {

@@ -50,6 +50,16 @@ func NewParser(limits Limits) *Parser {
 // SetLimits replaces the limits, for a peer that has earned more. Messages that are under way keep what they have.
 func (p *Parser) SetLimits(limits Limits) { p.limits = limits.withDefaults() }
 
+// Restrict replaces the limits for a peer that needs little from now on. It fails with [ErrLimit] if messages are under way that hold
+// more than these allow: nobody knows when they will end.
+func (p *Parser) Restrict(limits Limits) error {
+	p.SetLimits(limits)
+	if p.partial > p.limits.Partial {
+		return fmt.Errorf("%d bytes in messages partly received: %w", p.partial, ErrLimit)
+	}
+	return nil
+}
+
 // Bytes returns how many bytes were taken, for acknowledgements.
 func (p *Parser) Bytes() uint64 { return p.offset + uint64(p.kept) } //nolint:gosec // a length is not negative
 
