@@ -18,6 +18,7 @@ ARGS ?=
 SOAK ?= 10m
 CYCLES ?= 100000
 HAMMER ?= 15m
+KILLS ?= 10
 
 .PHONY: help
 help: ## Tell what there is (the default)
@@ -78,14 +79,15 @@ e2e: deps ## Run the tests with real clients only, and tell each
 
 .PHONY: faults
 faults: deps ## Break 10 000 sessions at every point, run the incident cards, stall crowds (up to 40 minutes)
-	VIGIL_CYCLES=10000 VIGIL_HAMMER=60s VIGIL_ROUNDS=20 CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 40m -count 1 -v -run \
-		'^(TestCycles|TestHostile|TestStalled|TestCrowd|TestVanished|TestKilled|TestAborted|TestDeafKicked|TestHammer|TestChurn|TestSlowReaders)' ./e2e
+	VIGIL_CYCLES=10000 VIGIL_HAMMER=60s VIGIL_ROUNDS=20 VIGIL_FAMILY=3 CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 40m -count 1 -v -run \
+		'^(TestCycles|TestHostile|TestStalled|TestCrowd|TestVanished|TestKilled|TestAborted|TestDeafKicked|TestHammer|TestChurn|TestSlowReaders|TestOdd|TestStormOfRefused|TestPublishersFirst|TestStorm$$|TestFamily|TestWedge)' ./e2e
 
 .PHONY: soak
-soak: deps ## Have players join, leave and stall for SOAK (10m), CYCLES sessions broken, taken keys hammered for HAMMER (15m)
+soak: deps ## Have players join, leave and stall for SOAK (10m), CYCLES sessions broken, taken keys hammered for HAMMER (15m), workers killed KILLS times
 	VIGIL_SOAK='$(SOAK)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^TestSoak$$' ./e2e
 	VIGIL_CYCLES='$(CYCLES)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^TestCycles$$' ./e2e
 	VIGIL_HAMMER='$(HAMMER)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^(TestHammer|TestChurn|TestSlowReaders)$$' ./e2e
+	VIGIL_FAMILY='$(KILLS)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^TestFamily' ./e2e
 
 .PHONY: golden
 golden: ## Write the golden files of a package anew (PKG=./internal/conf), for review

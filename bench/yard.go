@@ -93,6 +93,9 @@ func (w *yard) buildServer(ctx context.Context) error {
 	if w.memory {
 		args = append(args, "-memory", "{memory}")
 	}
+	if !w.inside() {
+		args = append(args, "--no-supervisor") // what is measured is the process that serves
+	}
 	if err := command(ctx, w.root, "go", "build", "-trimpath", "-o", program, source); err != nil {
 		return err
 	}

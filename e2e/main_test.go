@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,18 +43,21 @@ func raced() bool {
 	return false
 }
 
-// build builds the program once, as the tests are built; buildPlain without the race detector.
+// build builds the program once, as the tests are built; buildPlain without the race detector, for tests of many or of time; buildWedge so that
+// it can be made to hang.
 var (
 	build      = sync.OnceValues(func() (string, error) { return compile("vigil", raced()) })
 	buildPlain = sync.OnceValues(func() (string, error) { return compile("vigil-plain", false) })
+	buildWedge = sync.OnceValues(func() (string, error) { return compile("vigil-wedge", false, "wedge") })
 )
 
-func compile(name string, race bool) (string, error) {
+func compile(name string, race bool, tags ...string) (string, error) {
 	path := filepath.Join(work, name)
 	args, cgo := []string{"build", "-o", path}, "CGO_ENABLED=0"
 	if race {
-		args, cgo = append(args, "-race", "-tags", "netgo"), "CGO_ENABLED=1"
+		args, cgo, tags = append(args, "-race"), "CGO_ENABLED=1", append(tags, "netgo")
 	}
+	args = append(args, "-tags", strings.Join(tags, ","))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", append(args, "../cmd/vigil")...)

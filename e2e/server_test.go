@@ -133,7 +133,7 @@ func boot(t testing.TB, settings ...string) *server {
 // bootFrom is boot with the program at path.
 func bootFrom(t testing.TB, path string, settings ...string) *server {
 	t.Helper()
-	args := []string{}
+	args := []string{"--no-supervisor"} // these tests look at the process that serves; see family_test.go
 	s := &server{}
 	for _, kv := range settings {
 		args = append(args, "--set", kv)

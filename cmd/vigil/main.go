@@ -2,18 +2,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/server"
+	"github.com/vigil-media/vigil/internal/supervise"
 )
 
 // version is set by the linker.
@@ -25,6 +23,7 @@ const (
 	exitConfig  = 2
 	exitListen  = 3
 	exitMemory  = 77
+	exitGone    = 79 // a worker's, whose supervisor has ended
 
 	exitTime = 4800 * time.Millisecond // from a signal to the end, whatever hangs
 	lastWord = 200 * time.Millisecond  // to say why, on a standard error that nobody may be reading
@@ -36,6 +35,8 @@ type settings struct {
 	Set       []string `sep:"none" placeholder:"KEY=VALUE" help:"Set one key, such as rtmp.listen=:1936. May be repeated."`
 	LogLevel  string   `placeholder:"LEVEL" help:"debug, info, warn or error; the same as --set log.level=LEVEL."`
 	LogFormat string   `placeholder:"FORMAT" help:"text or json; the same as --set log.format=FORMAT."`
+
+	NoSupervisor bool `help:"Serve in one process, without one that watches over it: for debugging."`
 }
 
 func (s settings) load() (*conf.Config, error) {
@@ -49,43 +50,24 @@ func (s settings) load() (*conf.Config, error) {
 	return conf.Load(conf.Source{File: s.Config, Env: os.Environ(), Set: set, Known: server.Known()})
 }
 
-type serveCommand struct{}
-
-// Run serves until a signal ends it.
-func (serveCommand) Run(flags *settings) error {
-	cfg, err := flags.load()
-	if err != nil {
-		return err
-	}
-	signal.Ignore(syscall.SIGPIPE) // a log collector that dies must not take the server with it
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	s, err := server.New(server.Options{
-		Config: cfg, Version: version, Console: os.Stderr, Screen: os.Stdout, Exit: func() { os.Exit(exitMemory) },
-	})
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() {
-		stop() // a second signal ends the process at once
-		time.AfterFunc(exitTime, func() { os.Exit(exitFailure) })
-	})
-	return s.Run(ctx)
-}
-
 type checkCommand struct{}
 
 // Run reads the configuration and says whether it is sound.
 func (checkCommand) Run(flags *settings) error {
+	if err := check(flags); err != nil {
+		return err
+	}
+	_, err := fmt.Println("the configuration is sound")
+	return err
+}
+
+// check reads the configuration and looks whether it is sound.
+func check(flags *settings) error {
 	cfg, err := flags.load()
 	if err != nil {
 		return err
 	}
-	if err = server.Check(cfg); err != nil {
-		return err
-	}
-	_, err = fmt.Println("the configuration is sound")
-	return err
+	return server.Check(cfg)
 }
 
 type versionCommand struct{}
@@ -99,9 +81,13 @@ func (versionCommand) Run() error {
 func main() {
 	var cli struct {
 		settings
-		Serve   serveCommand   `cmd:"" default:"1" help:"Serve (what happens when no command is given)."`
-		Check   checkCommand   `cmd:"" help:"Check the configuration and exit with 0 if it is sound."`
-		Version versionCommand `cmd:"" help:"Print the version."`
+		Serve       serveCommand       `cmd:"" default:"1" help:"Serve (what happens when no command is given)."`
+		Check       checkCommand       `cmd:"" help:"Check the configuration and exit with 0 if it is sound."`
+		Status      statusCommand      `cmd:"" help:"Tell how the running server is."`
+		Reload      reloadCommand      `cmd:"" help:"Replace the running worker by one with the present program and configuration."`
+		Bundle      bundleCommand      `cmd:"" help:"Have the running server write a diagnosis bundle."`
+		Healthcheck healthcheckCommand `cmd:"" help:"Exit with 0 if the running server is well, for containers."`
+		Version     versionCommand     `cmd:"" help:"Print the version."`
 	}
 	k := kong.Must(&cli, kong.Name("vigil"), kong.Description("A live streaming media server that never plays dead."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
@@ -129,8 +115,14 @@ func code(err error) int {
 	if _, ok := errors.AsType[*server.ListenError](err); ok {
 		return exitListen
 	}
-	if errors.Is(err, server.ErrMemory) {
+	if e, ok := errors.AsType[*supervise.ExitError](err); ok {
+		return e.Code
+	}
+	switch {
+	case errors.Is(err, server.ErrMemory):
 		return exitMemory
+	case errors.Is(err, supervise.ErrGone):
+		return exitGone
 	}
 	return exitFailure
 }

@@ -14,20 +14,38 @@ import (
 
 // RequireSecret lets only requests through that carry the secret. The comparison takes the same time for all.
 func RequireSecret(secret conf.Secret, h http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(secret.Reveal()))
+	return RequireSecretOrProbe(secret, "", h)
+}
+
+// probePath is what the server's own probe may ask for, and nothing else of the API.
+const probePath = "/api/v1/streams"
+
+// RequireSecretOrProbe does as [RequireSecret], and lets the server's own probe list the streams too: GET of that one path with the
+// probe's token in the header. "": there is no probe.
+func RequireSecretOrProbe(secret conf.Secret, probe string, h http.Handler) http.Handler {
+	isSecret, isProbe := comparer(secret.Reveal()), comparer(probe)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok {
+		given, inHeader := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !inHeader {
 			given = r.URL.Query().Get("secret")
 		}
-		got := sha256.Sum256([]byte(given))
-		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		mayProbe := probe != "" && inHeader && r.Method == http.MethodGet && r.URL.Path == probePath
+		if allowed := isSecret(given) || mayProbe && isProbe(given); !allowed {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			writeError(w, http.StatusUnauthorized, "unauthorized", "this path needs the secret (see api.secret)")
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// comparer returns what says whether a text is the given one, in the same time for all.
+func comparer(to string) func(text string) bool {
+	want := sha256.Sum256([]byte(to))
+	return func(text string) bool {
+		got := sha256.Sum256([]byte(text))
+		return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	}
 }
 
 // Streams answers what is being published and who is there, and ends streams and sessions.

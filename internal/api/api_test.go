@@ -152,6 +152,40 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// TestProbeMayList proves that the probe's token opens one path, and nothing where there is no probe.
+func TestProbeMayList(t *testing.T) {
+	inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for _, c := range []struct {
+		probe, method, target, header string
+		want                          int
+	}{
+		{"token", "GET", "/api/v1/streams", "Bearer token", http.StatusTeapot},
+		{"token", "GET", "/api/v1/streams", "Bearer right", http.StatusTeapot},
+		{"token", "DELETE", "/api/v1/streams/live/a", "Bearer right", http.StatusTeapot},
+		{"token", "GET", "/api/v1/streams", "Bearer tokem", http.StatusUnauthorized},
+		{"token", "GET", "/api/v1/streams", "Bearer ", http.StatusUnauthorized},
+		{"token", "GET", "/api/v1/streams?secret=token", "", http.StatusUnauthorized},
+		{"token", "DELETE", "/api/v1/streams", "Bearer token", http.StatusUnauthorized},
+		{"token", "GET", "/api/v1/streams/live/a", "Bearer token", http.StatusUnauthorized},
+		{"token", "GET", "/api/v1/streams/", "Bearer token", http.StatusUnauthorized},
+		{"token", "DELETE", "/api/v1/sessions/1", "Bearer token", http.StatusUnauthorized},
+		{"token", "GET", "/metrics", "Bearer token", http.StatusUnauthorized},
+		{"", "GET", "/api/v1/streams", "Bearer ", http.StatusUnauthorized},
+		{"", "GET", "/api/v1/streams", "Bearer token", http.StatusUnauthorized},
+		{"", "GET", "/api/v1/streams", "", http.StatusUnauthorized},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), c.method, c.target, nil)
+		if c.header != "" {
+			r.Header.Set("Authorization", c.header)
+		}
+		w := httptest.NewRecorder()
+		api.RequireSecretOrProbe(conf.Secret("right"), c.probe, inner).ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("probe %q: %s %s %q: %d, want %d", c.probe, c.method, c.target, c.header, w.Code, c.want)
+		}
+	}
+}
+
 func TestHealth(t *testing.T) {
 	h := hub.New(hub.DefaultConfig(), nil)
 	var body struct{ Status string }

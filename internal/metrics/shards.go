@@ -12,7 +12,7 @@ import (
 type shards struct {
 	progress func() []egress.Progress
 
-	links, full, walks, pending, longest, interval *prometheus.Desc
+	links, full, walks, pending, longest, interval, deposed *prometheus.Desc
 }
 
 func newShards(progress func() []egress.Progress) *shards {
@@ -27,6 +27,7 @@ func newShards(progress func() []egress.Progress) *shards {
 		pending:  desc("vigil_egress_pending_seconds", "Age of the oldest call that the shard has not answered; 0: none."),
 		longest:  desc("vigil_egress_longest_walk_seconds", "Longest turn of the shard's loop since the start."),
 		interval: desc("vigil_egress_interval_seconds", "Time between two sends to a viewer under overload; 0: at once."),
+		deposed:  desc("vigil_egress_shards_deposed", "Goroutines that hang about a viewer each, and that the shard goes on without."),
 	}
 }
 
@@ -45,6 +46,7 @@ func (s *shards) Collect(ch chan<- prometheus.Metric) {
 		gauge(s.pending, p.Pending.Seconds())
 		gauge(s.longest, p.Longest.Seconds())
 		gauge(s.interval, p.Interval.Seconds())
+		gauge(s.deposed, float64(p.Deposed))
 		ch <- prometheus.MustNewConstMetric(s.walks, prometheus.CounterValue, float64(p.Walks), shard)
 	}
 }

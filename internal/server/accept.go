@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // A listener that cannot accept tries again after a while, which doubles. The longest is well under the second within which every
@@ -31,8 +33,10 @@ type door struct {
 	network *network
 	lobby   *lobby // of the listeners of HTTP, where those who send nothing make room for others; or nil
 
-	once sync.Once
-	done chan struct{}
+	once    sync.Once
+	done    chan struct{}
+	retired atomic.Bool
+	cell    *watch.Cell // of Accept, which the room calls on one goroutine
 }
 
 // Accept implements net.Listener. It fails when the listener is closed, and else never.
@@ -43,9 +47,15 @@ func (d *door) Accept() (net.Conn, error) {
 		switch {
 		case err == nil:
 			pause = acceptPauseShortest
-			if c := d.admit(conn); c != nil {
+			d.cell.Begin()
+			c := d.admit(conn)
+			d.cell.End()
+			if c != nil {
 				return c, nil
 			}
+		case d.retired.Load():
+			<-d.done
+			return nil, net.ErrClosed
 		case d.closed() || errors.Is(err, net.ErrClosed):
 			return nil, err
 		default:
@@ -63,6 +73,12 @@ func (d *door) Accept() (net.Conn, error) {
 func (d *door) Close() error {
 	d.once.Do(func() { close(d.done) })
 	return d.Listener.Close()
+}
+
+// retire closes the socket, while Accept waits on until Close.
+func (d *door) retire() {
+	d.retired.Store(true)
+	_ = d.Listener.Close() // nothing can be done about it
 }
 
 func (d *door) closed() bool {

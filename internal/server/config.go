@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/egress"
@@ -24,8 +25,9 @@ type httpTLSConfig struct {
 
 // Validate refuses settings that cannot work.
 func (c *httpConfig) Validate() error {
-	if c.Connections < 1 {
-		return conf.KeyErrorf("connections", "%d is less than 1", c.Connections)
+	const most = 1 << 30
+	if c.Connections < 1 || c.Connections > most {
+		return conf.KeyErrorf("connections", "%d is not between 1 and %d", c.Connections, most)
 	}
 	return nil
 }
@@ -58,6 +60,30 @@ func (c *apiConfig) Validate() error {
 	return nil
 }
 
+// watchConfig is the section "watch".
+type watchConfig struct {
+	Listen  conf.Address  `yaml:"listen" doc:"the supervisor's own port: /livez, /readyz, /startupz, /overload, and what vigil status, reload and bundle ask; empty: off"`
+	Probe   time.Duration `yaml:"probe" doc:"how often the supervisor publishes and plays a stream of its own, to see that the server works; 0: never"`
+	DryRun  bool          `yaml:"dry_run" doc:"what the watch would do about what is stuck is logged and counted, and not done"`
+	Recycle time.Duration `yaml:"recycle" doc:"the worker is replaced by a new one this long after it began, as vigil reload --worker does; 0: never"`
+	Bundles string        `yaml:"bundles" doc:"folder in whose folder bundles diagnosis bundles are kept; empty: data"`
+	Trace   bool          `yaml:"trace" doc:"the last seconds of what the program did are kept in memory, for diagnosis bundles"`
+}
+
+// Validate refuses settings that cannot work.
+func (c *watchConfig) Validate() error {
+	switch {
+	case c.Probe != 0 && (c.Probe < time.Second || c.Probe > time.Minute):
+		return conf.KeyErrorf("probe", "%v is neither 0 nor between 1s and 1m", c.Probe)
+	case c.Recycle != 0 && (c.Recycle < time.Minute || c.Recycle > 365*24*time.Hour):
+		return conf.KeyErrorf("recycle", "%v is neither 0 nor between 1m and 8760h", c.Recycle)
+	}
+	return nil
+}
+
+// watchListen is where a supervisor listens if nothing else is said. That it is taken is no error then.
+const watchListen = "127.0.0.1:8081"
+
 // config is all that the server decodes by itself.
 type config struct {
 	data string
@@ -68,6 +94,7 @@ type config struct {
 	hub  hub.Config
 
 	egress egress.Options
+	watch  watchConfig
 }
 
 func defaults() config {
@@ -78,26 +105,34 @@ func defaults() config {
 		hub:  hub.DefaultConfig(),
 
 		egress: egress.Default(),
+		watch:  watchConfig{Listen: watchListen, Probe: 2 * time.Second, Trace: true},
 	}
 }
 
 // Known lists every section of the configuration, with its defaults.
 func Known() []conf.Known {
 	d := defaults()
-	known := []conf.Known{
-		{Name: "data", Doc: "Folder for all that is kept.", Defaults: d.data},
-		{Name: "http", Doc: "The shared HTTP listener.", Defaults: &d.http},
-		{Name: "tls", Doc: "The certificate of all TLS listeners.", Defaults: &d.tls},
-		{Name: "api", Doc: "API and metrics.", Defaults: &d.api},
-		{Name: "publish", Doc: "Who owns a stream's name, and for how long.", Defaults: &d.hub.Publish},
-		{Name: "play", Doc: "Viewers.", Defaults: &d.hub.Play},
-		{Name: "egress", Doc: "How viewers are written to.", Defaults: &d.egress},
-		{Name: "limits", Doc: "Limits of the server and of each stream.", Defaults: &d.hub.Limits},
-	}
+	known := d.known()
 	for _, p := range all.Protocols() {
 		known = append(known, conf.Known{Name: p.Name, Doc: p.Title + ".", Defaults: p.Defaults()})
 	}
-	return append(known, conf.Known{Name: "log", Doc: "The log.", Defaults: &d.log})
+	return known
+}
+
+// known lists the server's own sections, with what c says.
+func (c *config) known() []conf.Known {
+	return []conf.Known{
+		{Name: "data", Doc: "Folder for all that is kept.", Defaults: c.data},
+		{Name: "http", Doc: "The shared HTTP listener.", Defaults: &c.http},
+		{Name: "tls", Doc: "The certificate of all TLS listeners.", Defaults: &c.tls},
+		{Name: "api", Doc: "API and metrics.", Defaults: &c.api},
+		{Name: "publish", Doc: "Who owns a stream's name, and for how long.", Defaults: &c.hub.Publish},
+		{Name: "play", Doc: "Viewers.", Defaults: &c.hub.Play},
+		{Name: "egress", Doc: "How viewers are written to.", Defaults: &c.egress},
+		{Name: "limits", Doc: "Limits of the server and of each stream.", Defaults: &c.hub.Limits},
+		{Name: "watch", Doc: "How the server is watched, and replaced when it is stuck.", Defaults: &c.watch},
+		{Name: "log", Doc: "The log.", Defaults: &c.log},
+	}
 }
 
 // decode reads the server's own sections.
@@ -113,6 +148,7 @@ func decode(c *conf.Config) (config, error) {
 		c.Section("play").Decode(&d.hub.Play),
 		c.Section("egress").Decode(&d.egress),
 		c.Section("limits").Decode(&d.hub.Limits),
+		c.Section("watch").Decode(&d.watch),
 	)
 	if err != nil {
 		return config{}, err

@@ -30,6 +30,7 @@ func TestDocuments(t *testing.T) {
 	for file, want := range map[string]string{
 		configurationFile: server.ConfigurationDocument(),
 		readmeFile:        head + tableBegin + server.ProtocolTable() + tableEnd + tail,
+		operationsFile:    operationsDocument(t),
 	} {
 		if *update {
 			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {

@@ -73,6 +73,7 @@ func listenHTTP(cfg httpConfig, n *network, listen listenFunc, t *tls.Config, h 
 
 // Run serves until ctx ends, and returns when the last request has been answered.
 func (s *httpServer) Run(ctx context.Context) error {
+	control := s.network.requests.handler(s.handler)
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			s.handlers.Add(1)
@@ -81,7 +82,11 @@ func (s *httpServer) Run(ctx context.Context) error {
 				s.refuseBody(w)
 				return
 			}
-			if cause := s.mediaRefused(); cause != "" && !isControl(r.URL.Path) {
+			if isControl(r.URL.Path) {
+				control.ServeHTTP(w, r)
+				return
+			}
+			if cause := s.mediaRefused(); cause != "" {
 				s.refuseMedia(w, r, cause)
 				return
 			}
@@ -150,7 +155,7 @@ func (s *httpServer) mediaRefused() protocol.Cause {
 // isControl says whether a path is of the control plane, which is served whatever else is refused.
 func isControl(path string) bool {
 	switch path {
-	case "/livez", "/readyz", "/metrics":
+	case "/livez", "/readyz", "/startupz", "/overload", "/metrics":
 		return true
 	}
 	return strings.HasPrefix(path, "/api/")

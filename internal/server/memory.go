@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -17,6 +18,7 @@ var ErrMemory = governor.ErrMemory
 
 const (
 	profilesMax = 3                       // that are kept; the newest has the number 1
+	keepFor     = 1500 * time.Millisecond // for a heap profile to be written: a little less than the governor waits
 	doomFor     = 4800 * time.Millisecond // from the decision to end for want of memory to the end, whatever hangs
 
 	ringsShare  = 4       // of the memory limit one part in so many is for rings while memory is short
@@ -34,10 +36,10 @@ func (s *Server) newGovernor() *governor.Governor {
 		Limit: limit,
 		Log:   s.logger,
 		Tell: func(l governor.Level) {
-			s.hub.SetPressure(pressure(l))
+			s.hub.SetPressure(max(pressure(l), s.leastPressure()))
 			s.hub.Squeeze(rings(l, limit))
 		},
-		Keep: func(profile []byte) (string, error) { return keepProfile(s.store, profile) },
+		Keep: s.keepProfile,
 		Doomed: func() {
 			if s.opt.Exit != nil {
 				time.AfterFunc(doomFor, s.opt.Exit)
@@ -74,6 +76,15 @@ func rings(l governor.Level, limit int64) (all, each int64) {
 // memoryFigures are the pressure, and how many bytes are in use and may be.
 func (s *Server) memoryFigures() (pressure int, used, limit int64) {
 	return int(s.memory.Level()), s.memory.Used(), s.memory.Limit()
+}
+
+// keepProfile keeps a heap profile in the data folder, if its disk answers.
+func (s *Server) keepProfile(profile []byte) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), keepFor)
+	defer cancel()
+	return disk.Call(ctx, s.volume, int64(len(profile)), "keep the heap profile", func() (string, error) {
+		return keepProfile(s.store, profile)
+	})
 }
 
 // keepProfile keeps a heap profile and forgets the oldest, if there are too many. It returns the file's path.

@@ -1,9 +1,13 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/disk"
 	"github.com/vigil-media/vigil/internal/governor"
@@ -50,4 +54,23 @@ func TestKeepProfile(t *testing.T) {
 	if _, err := keepProfile(store, make([]byte, disk.FileBytesMax+1)); err == nil {
 		t.Error("keeps what is too large")
 	}
+}
+
+// A data folder whose disk hangs does not hold up a server that is out of memory: it learns so before the governor stops waiting.
+func TestKeepProfileOnAFrozenDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{volume: disk.NewVolume(disk.VolumeOptions{Name: "data"})}
+		ctx, thaw := context.WithCancel(t.Context())
+		for range 10 {
+			if err := s.volume.Go(0, "hangs", func() error { <-ctx.Done(); return nil }, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := time.Now()
+		path, err := s.keepProfile([]byte("profile"))
+		if d := time.Since(begun); path != "" || !errors.Is(err, disk.ErrSilent) || d != keepFor {
+			t.Errorf("after %v: %q, %v", d, path, err)
+		}
+		thaw()
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/metrics"
 	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // How long a vanished peer goes unnoticed at the most.
@@ -46,6 +47,8 @@ type network struct {
 	lobby     *lobby        // of the listeners of HTTP
 	unheard   time.Duration // that a connection of HTTP may take to send its first request
 	pressure  func() governor.Level
+	open      listenFunc // opens a socket
+	requests  requests   // to the control plane
 
 	mu     sync.Mutex
 	opened []listening
@@ -60,7 +63,7 @@ type listening struct {
 func newNetwork(cfg hub.Config, log *slog.Logger) *network {
 	l := cfg.Limits
 	n := &network{
-		log: log, refusals: protocol.NewRefusals(), lobby: newLobby(), unheard: hub.Phases(cfg)[hub.Handshake].Age,
+		log: log, refusals: protocol.NewRefusals(), lobby: newLobby(), unheard: hub.Phases(cfg)[hub.Handshake].Age, open: openSocket,
 		pressure: func() governor.Level { return governor.Calm }, // until somebody knows
 		admission: protocol.NewAdmission(protocol.Quotas{
 			Connections: l.Connections, ConnectionsPerAddress: l.ConnectionsPerAddress,
@@ -140,13 +143,7 @@ func (n *network) listenControl(ctx context.Context, name, address string) (net.
 }
 
 func (n *network) listen(ctx context.Context, name, address string, b *lobby) (net.Listener, error) {
-	lc := net.ListenConfig{
-		Control: setSocketOptions,
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount,
-		},
-	}
-	l, err := lc.Listen(ctx, "tcp", address)
+	l, err := n.open(ctx, name, address)
 	if err != nil {
 		if op, ok := err.(*net.OpError); ok { //nolint:errorlint // the wrapper itself is what is taken off
 			err = op.Err
@@ -154,10 +151,68 @@ func (n *network) listen(ctx context.Context, name, address string, b *lobby) (n
 		return nil, &ListenError{name, address, err}
 	}
 	d := &door{Listener: l, name: name, network: n, lobby: b, done: make(chan struct{})}
+	d.cell = n.requests.board.Claim(watch.Label{Class: watch.Accept, Name: name})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.opened = append(n.opened, listening{name, d})
 	return d, nil
+}
+
+// openSocket opens a socket of this process's own.
+func openSocket(ctx context.Context, _, address string) (net.Listener, error) {
+	lc := net.ListenConfig{Control: setSocketOptions, KeepAliveConfig: keepAlive()}
+	return lc.Listen(ctx, "tcp", address)
+}
+
+// keepAlive is how connections are kept alive.
+func keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount}
+}
+
+// adopted returns a function that asks the supervisor for sockets. What openSocket says of connections in advance is said of the socket, or of
+// each connection.
+func adopted(ask listenFunc) listenFunc {
+	return func(ctx context.Context, name, address string) (net.Listener, error) {
+		l, err := ask(ctx, name, address)
+		if err != nil {
+			return nil, err
+		}
+		t, ok := l.(*net.TCPListener)
+		if !ok {
+			return l, nil
+		}
+		raw, err := t.SyscallConn()
+		if err == nil {
+			err = setSocketOptions("tcp", address, raw)
+		}
+		if err != nil {
+			_ = l.Close()
+			return nil, err
+		}
+		return adoptedListener{t}, nil
+	}
+}
+
+// adoptedListener is a socket that another process has opened.
+type adoptedListener struct{ *net.TCPListener }
+
+// Accept implements net.Listener.
+func (l adoptedListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetKeepAliveConfig(keepAlive()) // one that has gone already is found out when it is read
+	return c, nil
+}
+
+// retire has all listeners accept nobody any more: another process does. Who accepts on them goes on waiting.
+func (n *network) retire() {
+	for _, l := range n.all() {
+		if d, ok := l.listener.(*door); ok {
+			d.retire()
+		}
+	}
 }
 
 // all returns what is open, in the order of opening.

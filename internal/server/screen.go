@@ -20,8 +20,20 @@ func (s *Server) announce(ctx context.Context) {
 		s.logger.Debug("listening", "name", l.name, "address", l.listener.Addr().String())
 	}
 	s.logger.Info("started", "version", s.opt.Version)
+	switch p := s.opt.Parent; {
+	case p == nil || p.Why() == "":
+	case p.Planned():
+		s.logger.Info("this worker takes over", "cause", p.Why())
+	default:
+		s.logger.Warn("this worker takes the place of another", "cause", p.Why())
+		s.book.raise(alarmReplaced, "", p.Why())
+	}
+	if s.safe() {
+		s.book.raise(alarmSafe, "", "workers have died again and again: no media are let in")
+		s.logger.Error("safe mode: no media are let in, because workers have died again and again")
+	}
 	s.logger.Warn("publishing and playing are open to everybody who can reach the ports")
-	if s.opt.Screen != nil && s.cfg.log.Format == log.FormatText {
+	if s.opt.Screen != nil && s.cfg.log.Format == log.FormatText && (s.opt.Parent == nil || s.opt.Parent.Why() == "") {
 		screen, text := s.opt.Screen, s.screen()
 		g, _ := task.NewGroup(context.WithoutCancel(ctx))
 		g.Go("screen", func(context.Context) error {
@@ -37,6 +49,9 @@ func (s *Server) screen() []byte {
 	fmt.Fprintf(&b, "Vigil %s\n\n", s.opt.Version)
 	for _, l := range s.net.all() {
 		fmt.Fprintf(&b, "  %-11s %s\n", l.name, l.listener.Addr())
+	}
+	if s.opt.Parent != nil && s.opt.Parent.HealthAddress() != "" {
+		fmt.Fprintf(&b, "  %-11s %s\n", "health", s.opt.Parent.HealthAddress())
 	}
 	fmt.Fprintf(&b, "  %-11s %s\n", "data", s.store.Path())
 	header := "Authorization: Bearer SECRET"

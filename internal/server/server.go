@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,10 +23,15 @@ import (
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/all"
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch/bundle"
+	"github.com/vigil-media/vigil/internal/wedge"
 )
 
 // secretFile is where the API secret is kept, under the data folder.
 const secretFile = "api-secret"
+
+// openTime is how long the disk may take at start, before the server gives up.
+const openTime = 10 * time.Second
 
 // Options are what a server is made of.
 type Options struct {
@@ -34,6 +40,7 @@ type Options struct {
 	Console io.Writer // the log goes here
 	Screen  io.Writer // the start-up screen goes here; nil: none
 	Exit    func()    // ends the process at once, when it is out of memory and has not ended in order; nil: nothing does
+	Parent  Parent    // the process that watches over this one; nil: none does
 }
 
 // Server is a Vigil that listens. Run it.
@@ -43,12 +50,20 @@ type Server struct {
 	log    *log.Log
 	logger *slog.Logger
 	store  *disk.Store
+	volume *disk.Volume
 	net    *network
 	hub    *hub.Hub
 	memory *governor.Governor
 	egress *egress.Egress
 	http   *httpServer
 	rooms  []protocol.Server
+	watch  *watcher
+	book   *alarmBook
+
+	apiSecret  conf.Secret
+	retireOnce sync.Once
+	retired    chan struct{} // closed by Retire
+	closing    atomic.Bool   // it drains
 }
 
 // New builds a server and opens its listeners. A *ListenError says that one cannot be opened, conf.Problems that the
@@ -61,10 +76,16 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, opt: o}
+	s := &Server{cfg: cfg, opt: o, retired: make(chan struct{}), book: newAlarmBook()}
 	s.log = log.New(log.Options{Config: cfg.log, Console: o.Console})
 	s.logger = s.log.Logger()
 	s.net = newNetwork(cfg.hub, s.logger)
+	if o.Parent != nil {
+		s.net.open = adopted(o.Parent.Listen)
+		s.cfg.hub.Probe = o.Parent.Token()
+	}
+	s.watch = s.newWatcher()
+	s.net.requests.board = s.watch.board
 	if err := s.build(); err != nil {
 		s.net.close()
 		return nil, err
@@ -73,34 +94,57 @@ func New(o Options) (*Server, error) {
 }
 
 func (s *Server) build() error {
-	store, err := disk.Open(s.cfg.data)
-	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	s.store = store
-	secret, err := s.secret()
+	s.volume = disk.NewVolume(disk.VolumeOptions{Name: "data", Log: s.logger, Board: s.watch.board})
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	store, err := disk.Call(ctx, s.volume, 0, "open", func() (*disk.Store, error) { return disk.Open(s.cfg.data) })
 	if err != nil {
 		return err
 	}
+	s.store = store
+	s.watch.shelf = bundle.NewShelf(store)
+	if s.apiSecret, err = s.secret(ctx); err != nil {
+		return err
+	}
+	secret := s.apiSecret
 	tlsConfig, err := newTLS(s.cfg.tls, s.logger)
 	if err != nil {
 		return err
 	}
 	s.egress = egress.New(s.cfg.egress, s.logger)
 	m := metrics.New()
-	s.hub = hub.New(s.cfg.hub, nil, m, alarms{s.logger, s.net.refusals})
+	hubs := s.cfg.hub // players alone must not use up the descriptors
+	hubs.Limits.Connections = min(hubs.Limits.Connections, s.net.files.mediaMost())
+	s.hub = hub.New(hubs, nil, m, alarms{s.logger, s.net.refusals, s.book})
+	s.hub.SetPressure(s.leastPressure())
+	s.hub.Watch(s.watch.board)
+	s.egress.Watch(s.watch.board)
+	s.log.Watch(s.watch.board)
 	s.memory = s.newGovernor()
 	s.net.pressure = s.memory.Level
 	mux := protocol.NewMux()
-	mux.Handle("/livez", api.Live(s.hub))
-	mux.Handle("/readyz", api.Ready(s.hub))
+	s.healthPaths(mux)
 	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.egress, s.opt.Version,
-		metrics.NewConnections(s.net.figures), metrics.NewMemory(s.memoryFigures))))
-	mux.Handle("/api/", api.RequireSecret(secret, api.Streams(s.hub)))
+		metrics.NewConnections(s.net.figures), metrics.NewMemory(s.memoryFigures), metrics.NewWatch(metrics.Watch{
+			Board: s.watch.board, Guard: s.watch.guard, Healer: s.watch.healer, Supervisor: s.supervisorFigures,
+		}), metrics.NewUnreliable(s.unreliable))))
+	mux.Handle("/api/", api.RequireSecretOrProbe(secret, s.cfg.hub.Probe, api.Streams(s.hub)))
+	watched := api.RequireSecret(secret, api.Watch(api.Watched{
+		Board: s.watch.board, Guard: s.watch.guard, Healer: s.watch.healer, Supervisor: s.supervisorSays,
+		Lines: s.log.Recent, Alarms: s.book.list, Evidence: func(ctx context.Context) (string, error) { return s.Evidence(ctx, "asked through the API") },
+	}))
+	for _, path := range []string{"/api/v1/watch", "/api/v1/log", "/api/v1/alarms", "/api/v1/bundle"} {
+		mux.Handle(path, watched)
+	}
+	if wedge.Enabled {
+		mux.Handle("/api/v1/wedge/", api.RequireSecret(secret, wedge.Handler(func(ctx context.Context, op func() error) error {
+			return s.volume.Do(ctx, 0, "wedge", op)
+		})))
+	}
 	mux.Handle("/", api.NotFound())
 	env := protocol.Env{
 		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: newIDs(),
-		Refusals: s.net.refusals,
+		Refusals: s.net.refusals, Watch: s.watch.board,
 	}
 	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
 		return err
@@ -123,14 +167,13 @@ func rooms(env protocol.Env, c *conf.Config) ([]protocol.Server, error) {
 }
 
 // secret returns the API's secret: the configured one, or the one that the first run made.
-func (s *Server) secret() (conf.Secret, error) {
+func (s *Server) secret(ctx context.Context) (conf.Secret, error) {
 	if s.cfg.api.Secret != "" {
 		return s.cfg.api.Secret, nil
 	}
-	b, _, err := s.store.ReadOrCreate(secretFile, 0o600, func() ([]byte, error) {
-		var b [24]byte
-		_, err := rand.Read(b[:])
-		return []byte(hex.EncodeToString(b[:]) + "\n"), err
+	b, err := disk.Call(ctx, s.volume, 0, "API secret", func() ([]byte, error) {
+		b, _, err := s.store.ReadOrCreate(secretFile, 0o600, newSecret)
+		return b, err
 	})
 	if exposed, ok := errors.AsType[*disk.ExposedError](err); ok {
 		s.logger.Warn("others can read the API secret", "cause", exposed)
@@ -140,6 +183,13 @@ func (s *Server) secret() (conf.Secret, error) {
 		return "", fmt.Errorf("API secret: %w", err)
 	}
 	return conf.Secret(trimSpace(b)), nil
+}
+
+// newSecret makes up a secret.
+func newSecret() ([]byte, error) {
+	var b [24]byte
+	_, err := rand.Read(b[:])
+	return []byte(hex.EncodeToString(b[:]) + "\n"), err
 }
 
 // newIDs returns a source of session ids: short, and unique in the process. They begin somewhere, so that two runs are not
@@ -160,6 +210,14 @@ func (s *Server) Run(ctx context.Context) error {
 	control, controlCtx := task.NewGroup(context.WithoutCancel(ctx))
 	control.Go("hub", s.hub.Run)
 	control.Go("memory", s.memory.Run)
+	control.Go("watch", s.watch.run)
+	control.Go("patrol", s.patrols)
+	control.Go("volume", func(ctx context.Context) error {
+		if err := s.volume.Run(ctx); err != nil { // goroutines that hang with the disk are left behind
+			s.logger.Warn("the disk does not answer", "cause", err)
+		}
+		return nil
+	})
 	data, dataCtx := task.NewGroup(context.WithoutCancel(ctx))
 	data.Go("egress", s.egress.Run)
 	data.Go("net", s.net.Run)
@@ -168,10 +226,15 @@ func (s *Server) Run(ctx context.Context) error {
 		data.Go("protocol", r.Run)
 	}
 	s.announce(ctx)
+	s.ready()
 
 	select {
 	case <-ctx.Done():
 		s.logger.Info("shutting down", "cause", context.Cause(ctx))
+		s.drain()
+	case <-s.retired:
+		s.logger.Info("another worker takes over: the sessions run out")
+		s.net.retire()
 		s.drain()
 	case <-dataCtx.Done(): // a room failed
 	case <-controlCtx.Done(): // the hub failed, or there is no memory left
@@ -192,6 +255,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // drain ends the publishers and waits, for a while, until the viewers have run to the end of their streams.
 func (s *Server) drain() {
+	s.closing.Store(true)
 	s.hub.Close()
 	limit := time.NewTimer(s.hub.Limit(hub.Draining).Age)
 	defer limit.Stop()

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/api"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/metrics"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/supervise"
+	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch"
+	"github.com/vigil-media/vigil/internal/watch/bundle"
+	"github.com/vigil-media/vigil/internal/wedge"
+)
+
+const (
+	healsMost  = 8                // that may be under way: one may get stuck itself
+	watchGrace = 10 * time.Second // after the start nothing is done about what is stuck
+)
+
+// watcher is how the server watches itself.
+type watcher struct {
+	board  *watch.Board
+	guard  *watch.Guard
+	healer *watch.Healer
+	heals  *task.Pool
+
+	recorder  *bundle.Recorder
+	collector *bundle.Collector
+	gathered  atomic.Int64  // when evidence was, that nobody had asked for
+	shelf     *bundle.Shelf // where there is no supervisor to keep evidence
+}
+
+// newWatcher returns the watch of the server's loops, which have yet to note their progress on its board.
+func (s *Server) newWatcher() *watcher {
+	w := &watcher{board: watch.NewBoard(), heals: task.NewPool(healsMost, s.healPanicked), collector: bundle.NewCollector()}
+	if s.cfg.watch.Trace {
+		w.recorder = bundle.NewRecorder()
+	}
+	begun, grace := time.Now(), wedge.Grace(watchGrace)
+	o := watch.GuardOptions{Board: w.board, Starved: NewStarved()}
+	if parent := s.opt.Parent; parent != nil {
+		o.Beat = func(p *watch.Pulse) { parent.Beat(p, s.vitals()) }
+	}
+	w.guard = watch.NewGuard(o)
+	w.healer = watch.NewHealer(watch.HealerOptions{
+		DryRun: s.cfg.watch.DryRun,
+		Go: func(name string, fn func()) error {
+			return w.heals.Go(context.Background(), name, func(context.Context) { fn() })
+		},
+		Hold:     func() bool { return time.Since(begun) < grace || watch.Held() },
+		Tell:     s.tellFinding,
+		Evidence: s.gatherFor,
+	})
+	return w
+}
+
+// NewStarved is watch.NewStarved, but for programs that are built to be made to hang: those are judged as if nothing else ran.
+func NewStarved() func() bool {
+	if wedge.Enabled {
+		return func() bool { return false }
+	}
+	return watch.NewStarved()
+}
+
+// run watches until ctx ends.
+func (w *watcher) run(ctx context.Context) error {
+	g, _ := task.NewGroup(ctx)
+	if w.recorder != nil && w.recorder.Start() == nil { //nolint:contextcheck // it outlives the call; if there is another, bundles go without
+		defer w.recorder.Stop() //nolint:contextcheck // it takes 2 s at the most
+	}
+	g.Go("guard", w.guard.Run)
+	g.Go("healer", func(ctx context.Context) error { return w.healer.Run(ctx, w.guard.Findings()) })
+	return g.Wait()
+}
+
+// tellFinding logs what the guard has found, and what was done about it.
+func (s *Server) tellFinding(f watch.Finding, o watch.Outcome) {
+	log := s.logger.With("loop", f.Label.Class.Name()+" "+f.Label.Name)
+	if f.Label.Session != "" {
+		log = log.With("session", f.Label.Session)
+	}
+	age := f.Age.Round(10 * time.Millisecond)
+	switch {
+	case f.Stage == watch.Sound:
+		log.Info("what was stuck goes on", "after", age)
+	case f.Stage == watch.Warned:
+		log.Warn("a loop is stuck", "for", age)
+	case f.Stage == watch.Bundled:
+		log.Error("a loop is stuck: evidence is gathered", "for", age)
+	case f.Again == 0:
+		s.book.raise(alarmStuck, f.Label.Class.Name()+" "+f.Label.Name, "a loop is stuck: "+string(o))
+		log.Error("a loop is stuck: something is done about it", "for", age, "outcome", o, "then", f.Label.Class.Limits().Then)
+	default:
+		log.Debug("a loop is still stuck", "for", age, "outcome", o)
+	}
+}
+
+func (s *Server) healPanicked(p *task.PanicError) {
+	s.logger.Error("healing panicked", "cause", p, "stack", string(p.Stack))
+}
+
+// verdict is what a health path answers: what the supervisor says, if it has said it a moment ago, and otherwise what this process knows
+// of itself.
+func (s *Server) verdict(pick func(*supervise.Health) supervise.Answer, own func() api.Verdict) func() api.Verdict {
+	return func() api.Verdict {
+		v := own()
+		if !v.OK || s.opt.Parent == nil {
+			return v
+		}
+		h := s.opt.Parent.Health()
+		switch {
+		case h == nil:
+			return api.Verdict{Status: "the supervisor has not said anything yet"}
+		case time.Since(h.Heard()) > supervisorSilent:
+			return api.Verdict{Status: "the supervisor is silent"}
+		}
+		a := pick(h)
+		return api.Verdict{OK: a.OK, Status: a.Status}
+	}
+}
+
+// supervisorSilent is how long the supervisor may say nothing, before its word is worth nothing.
+const supervisorSilent = 5 * time.Second
+
+// healthPaths adds the health paths.
+func (s *Server) healthPaths(mux *protocol.Mux) {
+	live := func() api.Verdict {
+		if s.hub.Stalled() > hubStalled {
+			return api.Verdict{Status: "the control loop is stuck"}
+		}
+		if looked := s.watch.guard.Looked(); looked > guardStalled {
+			return api.Verdict{Status: "the guard is stuck"}
+		}
+		return api.Verdict{OK: true, Status: "ok"}
+	}
+	mux.Handle("/livez", api.Health(live)) // it must not hang on the supervisor, whom others watch
+	mux.Handle("/readyz", api.Health(s.verdict(func(h *supervise.Health) supervise.Answer { return h.Ready }, func() api.Verdict {
+		switch {
+		case s.closing.Load():
+			return api.Verdict{Status: "shutting down"}
+		case s.safe():
+			return api.Verdict{Status: "safe mode: no media are let in"}
+		case s.hub.Pressure() >= hub.Refuse:
+			return api.Verdict{Status: "short of memory"}
+		}
+		return live()
+	})))
+	mux.Handle("/startupz", api.Health(func() api.Verdict { return api.Verdict{OK: true, Status: "ok"} }))
+	mux.Handle("/overload", api.Health(func() api.Verdict {
+		if s.vitals().Overloaded {
+			return api.Verdict{Status: "load is being shed"}
+		}
+		return api.Verdict{OK: true, Status: "ok"}
+	}))
+}
+
+const (
+	guardStalled = 5 * time.Second // how late the guard may be, which looks four times a second
+
+	// hubStalled is the same of the hub's loop: longer than it takes to replace one that hangs, a pause included, so that nobody ends a
+	// process that is being healed.
+	hubStalled = 15 * time.Second
+)
+
+// supervisorSays is for the API.
+func (s *Server) supervisorSays() any {
+	if s.opt.Parent == nil || s.opt.Parent.Health() == nil {
+		return nil
+	}
+	return s.opt.Parent.Health()
+}
+
+// supervisorFigures is for the metrics.
+func (s *Server) supervisorFigures() (replaced, misses int, latency, age float64, ok bool) {
+	if s.opt.Parent == nil {
+		return 0, 0, 0, 0, false
+	}
+	h := s.opt.Parent.Health()
+	if h == nil {
+		return 0, 0, 0, 0, false
+	}
+	return h.Restarts, h.ProbeMisses, h.Latency / 1000, h.ProbeAge, true
+}
+
+// Note has a sentence logged.
+func (s *Server) Note(sentence string) { s.logger.Info(sentence) } //nolint:sloglint // of the command's own
+
+// unreliable is for the metrics.
+func (s *Server) unreliable() metrics.Unreliable {
+	u := metrics.Unreliable{Alarms: s.book.figures()}
+	for _, c := range s.log.Counts() {
+		if c.Level < slog.LevelInfo {
+			continue // its kinds may be of peers' making
+		}
+		u.Lines = append(u.Lines, metrics.Lines{Level: c.Level.String(), Kind: c.Kind, Logged: c.N - c.Dropped, Held: c.Dropped})
+	}
+	for _, st := range s.log.Stats() {
+		sink := metrics.Sink{Name: st.Name, Dropped: st.Dropped, Waiting: st.Lines, Stuck: st.Stuck}
+		if !st.WritingSince.IsZero() {
+			sink.Writing = time.Since(st.WritingSince)
+		}
+		u.Sinks = append(u.Sinks, sink)
+	}
+	f := s.volume.Figures()
+	u.Volumes = []metrics.Volume{{
+		Name: f.Name, State: int(f.State), Ops: f.Ops, Errors: f.Errors, Refused: f.Refused, Waiting: f.Waiting, Running: f.Running,
+		Oldest: f.Oldest,
+	}}
+	return u
+}
