@@ -151,7 +151,8 @@ func attachDebugger(t testing.TB, pid int) (detach func()) {
 	attached, let, done := make(chan error, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // which is the debugger, and ends with this goroutine
+		runtime.LockOSThread()         // which is the debugger
+		defer runtime.UnlockOSThread() // else it ended here, and with it every program that was started from it (Pdeathsig)
 		attached <- unix.PtraceAttach(pid)
 		<-let
 		_ = unix.PtraceDetach(pid)
