@@ -15,7 +15,7 @@ RUN ?= .
 FUZZTIME ?= 30s
 COUNT ?= 1
 ARGS ?=
-SOAK ?= 10m
+SOAK ?= 30m
 CYCLES ?= 100000
 HAMMER ?= 15m
 KILLS ?= 10
@@ -83,7 +83,7 @@ faults: deps ## Break 10 000 sessions at every point, run the incident cards, st
 		'^(TestCycles|TestHostile|TestStalled|TestCrowd|TestVanished|TestKilled|TestAborted|TestDeafKicked|TestHammer|TestChurn|TestSlowReaders|TestOdd|TestStormOfRefused|TestPublishersFirst|TestStorm$$|TestFamily|TestWedge)' ./e2e
 
 .PHONY: soak
-soak: deps ## Have players join, leave and stall for SOAK (10m), CYCLES sessions broken, taken keys hammered for HAMMER (15m), workers killed KILLS times
+soak: deps ## Have players join, leave and stall for SOAK (30m), CYCLES sessions broken, taken keys hammered for HAMMER (15m), workers killed KILLS times
 	VIGIL_SOAK='$(SOAK)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^TestSoak$$' ./e2e
 	VIGIL_CYCLES='$(CYCLES)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^TestCycles$$' ./e2e
 	VIGIL_HAMMER='$(HAMMER)' CGO_ENABLED=0 $(GO) test -timeout 0 -count 1 -v -run '^(TestHammer|TestChurn|TestSlowReaders)$$' ./e2e

@@ -220,3 +220,27 @@ func TestFamilySafeMode(t *testing.T) {
 	}
 	t.Logf("a publisher is told: %v", err)
 }
+
+// TestFamilyIdle has ten thousand viewers of a stream in which next to nothing happens, none of whom reads: nothing is taken to be stuck, and
+// nothing is done.
+func TestFamilyIdle(t *testing.T) {
+	t.Parallel()
+	f := raise(t)
+	before := f.status(t)
+	broadcast(t, f.server, "quiet", sim.Options{Audio: av.AAC})
+	most := inFull(t, 9000, 500) // both ends of each are descriptors of this machine's 20 000
+	ws := []faults.Way{faults.HTTP, faults.WS, faults.RTMP}
+	for i := range most {
+		p, err := faults.Play(t.Context(), f.target("quiet"), ws[i%len(ws)], false)
+		if err != nil {
+			t.Fatalf("viewer %d: %v", i, err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+	}
+	within(t, time.Minute, "all of them play", func() bool { return f.streams(t).Viewers >= most })
+	hold(inFull(t, 30*time.Second, 3*time.Second))
+	f.unharmed(t, before)
+	if log := f.errors.String(); strings.Contains(log, "a loop is stuck") {
+		t.Errorf("something is taken to be stuck:\n%s", f.errors.tail(20))
+	}
+}
