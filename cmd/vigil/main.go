@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/server"
 	"github.com/vigil-media/vigil/internal/supervise"
+	"github.com/vigil-media/vigil/internal/task"
 )
 
 // version is set by the linker.
@@ -104,6 +105,9 @@ func main() {
 func fail(err error, code int) {
 	time.AfterFunc(lastWord, func() { os.Exit(code) })
 	fmt.Fprintf(os.Stderr, "vigil: %v\n", err)
+	if p, ok := errors.AsType[*task.PanicError](err); ok {
+		fmt.Fprintf(os.Stderr, "%s", p.Stack)
+	}
 	os.Exit(code)
 }
 

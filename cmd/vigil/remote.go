@@ -248,9 +248,17 @@ func (h *statusHealth) tell(b *strings.Builder) {
 	fmt.Fprintf(b, "live        %s\n", h.Live.Status)
 	fmt.Fprintf(b, "ready       %s\n", h.Ready.Status)
 	fmt.Fprintf(b, "overload    %s\n", h.Overload.Status)
-	fmt.Fprintf(b, "worker      %d, process id %d, since %s\n", h.Worker, h.PID, h.Since.Local().Format(time.DateTime))
-	fmt.Fprintf(b, "heartbeat   %.1f s ago\n", h.BeatAge)
-	fmt.Fprintf(b, "probe       %s, %.1f ms, %.1f s ago\n", h.Probe, h.Latency, h.ProbeAge)
+	if h.Worker > 0 {
+		fmt.Fprintf(b, "worker      %d, process id %d, since %s\n", h.Worker, h.PID, h.Since.Local().Format(time.DateTime))
+		fmt.Fprintf(b, "heartbeat   %.1f s ago\n", h.BeatAge)
+	} else {
+		b.WriteString("worker      none serves\n")
+	}
+	if h.Latency > 0 {
+		fmt.Fprintf(b, "probe       %s; the last that succeeded took %.1f ms, %.1f s ago\n", h.Probe, h.Latency, h.ProbeAge)
+	} else {
+		fmt.Fprintf(b, "probe       %s; none has succeeded yet\n", h.Probe)
+	}
 	if h.Replacements > 0 {
 		fmt.Fprintf(b, "replaced    %d times, at last because: %s\n", h.Replacements, h.LastReplacement)
 	}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -143,13 +145,17 @@ func supervised(flags *settings, cfg *conf.Config) error {
 	l := log.New(log.Options{Config: set.Log, Console: os.Stderr})
 	logs, _ := task.NewGroup(context.Background())
 	logs.Go("log", l.Run)
+	if set.Yields != "" {
+		l.Logger().Warn("health is answered on http.listen only, and vigil reload does not work: set watch.listen to a free address",
+			"cause", set.Yields+" has its usual port")
+	}
 	keeper := newKeeper(set.Bundles)
 	s, err := supervise.New(supervise.Options{
 		Executable: exe, Args: os.Args[1:], Env: os.Environ(), Log: l.Logger().With(log.ProtocolKey, "watch"),
 		Console: os.Stderr, Screen: os.Stdout, Health: set.Listen, HealthMust: set.ListenMust,
 		Probe: set.Probe, Recycle: set.Recycle, DryRun: set.DryRun, Starved: server.NewStarved(),
-		Check: func() error { return check(flags) },
-		Keep:  keeper.keep, Compose: compose,
+		Check: func() error { return check(flags) }, Secret: func() ([]byte, error) { return secretHash(flags) },
+		Keep: keeper.keep, Compose: compose,
 	})
 	if err != nil {
 		return err
@@ -160,6 +166,21 @@ func supervised(flags *settings, cfg *conf.Config) error {
 	logs.Stop(nil)
 	_ = logs.Wait() // a log that nobody reads has lost lines; the server has not failed
 	return err
+}
+
+// secretHash is the SHA-256 of the API's secret, as the configuration has it by now.
+func secretHash(flags *settings) ([]byte, error) {
+	cfg, err := flags.load()
+	if err != nil {
+		return nil, err
+	}
+	set, err := server.WatchingOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := set.ReadSecret()
+	hash := sha256.Sum256([]byte(secret.Reveal()))
+	return hash[:], err
 }
 
 // keeper keeps evidence in a folder, and where that is not possible in the one for temporary files.
@@ -173,7 +194,7 @@ type shelf struct {
 
 func newKeeper(dirs ...string) *keeper {
 	k := &keeper{}
-	for _, dir := range append(dirs, filepath.Join(os.TempDir(), "vigil")) {
+	for _, dir := range append(dirs, filepath.Join(os.TempDir(), "vigil-"+strconv.Itoa(os.Getuid()))) {
 		k.shelves = append(k.shelves, &shelf{dir: dir, pool: task.NewPool(1, nil)})
 	}
 	return k

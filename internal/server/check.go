@@ -14,17 +14,32 @@ import (
 )
 
 // Check finds what is wrong with a configuration that was loaded without error, as far as that shows before its ports are
-// opened: listeners that lack a certificate, a certificate that cannot be read, two listeners for one address. The error
-// is conf.Problems.
+// opened: listeners that lack a certificate, a certificate that cannot be read, two listeners for one address, the supervisor's included.
+// The error is conf.Problems.
 func Check(c *conf.Config) error {
 	cfg, err := decode(c)
 	if err != nil {
 		return err
 	}
+	dry, err := listeners(c, &cfg)
+	if err != nil {
+		return err
+	}
+	if len(dry.names) == 0 {
+		return conf.Problems{{Message: "every listener is off: there would be nothing to serve"}}
+	}
+	if watch := cfg.watch.Listen; watch != "" && watch != watchListen { // the usual one yields
+		_, err = dry.Listen(context.Background(), "watch", watch.String())
+	}
+	return err
+}
+
+// listeners lists what a server with this configuration listens on.
+func listeners(c *conf.Config, cfg *config) (*dryNetwork, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	tlsConfig, err := newTLS(cfg.tls, quiet)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dry := &dryNetwork{names: map[string]string{}}
 	env := protocol.Env{
@@ -32,15 +47,10 @@ func Check(c *conf.Config) error {
 		Egress: egress.New(cfg.egress, quiet), NewID: newIDs(),
 	}
 	if _, err = rooms(env, c); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err = listenHTTP(cfg.http, &network{log: quiet, lobby: newLobby()}, dry.Listen, tlsConfig, env.HTTP); err != nil {
-		return err
-	}
-	if len(dry.names) == 0 {
-		return conf.Problems{{Message: "every listener is off: there would be nothing to serve"}}
-	}
-	return nil
+	_, err = listenHTTP(cfg.http, &network{log: quiet, lobby: newLobby()}, dry.Listen, tlsConfig, env.HTTP)
+	return dry, err
 }
 
 // dryNetwork opens nothing. It implements protocol.Net.
@@ -56,13 +66,33 @@ func (n *dryNetwork) Listen(_ context.Context, name, address string) (net.Listen
 	}
 	if port == "0" { // any free one
 		address = fmt.Sprint(address, "#", len(n.names))
-	}
-	if other, taken := n.names[address]; taken {
+	} else if other, theirs := n.taken(address); other != "" {
+		if theirs != address {
+			address += " and " + theirs
+		}
 		return nil, conf.Problems{{Message: fmt.Sprintf("%s and %s cannot both listen on %s", other, name, address)}}
 	}
 	n.names[address] = name
 	return deadListener{}, nil
 }
+
+// taken says who listens on an address already, or on every address with its port, and where.
+func (n *dryNetwork) taken(address string) (name, theirs string) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", ""
+	}
+	for theirs, name := range n.names {
+		h, p, err := net.SplitHostPort(theirs)
+		if err == nil && p == port && (h == host || isAny(h) || isAny(host)) {
+			return name, theirs
+		}
+	}
+	return "", ""
+}
+
+// isAny says whether a host stands for every address of this machine, of IPv4 at least.
+func isAny(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 // deadListener accepts nothing.
 type deadListener struct{}

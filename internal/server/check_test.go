@@ -20,6 +20,11 @@ func TestCheck(t *testing.T) {
 		{"tls.cert=none.pem tls.key=none.pem", "none.pem"},
 		{"tls.cert=none.pem", "belong together"},
 		{"rtmp.listen=:8080 http.listen=:8080", "RTMP and HTTP cannot both listen on :8080"},
+		{"rtmp.listen=127.0.0.1:8080 http.listen=:8080", "RTMP and HTTP cannot both listen on :8080 and 127.0.0.1:8080"},
+		{"rtmp.listen=127.0.0.1:8080 http.listen=127.0.0.2:8080", ""},
+		{"watch.listen=:8080", "HTTP and watch cannot both listen on :8080"},
+		{"watch.listen=127.0.0.1:1935", "RTMP and watch cannot both listen on 127.0.0.1:1935 and :1935"},
+		{"http.listen=:8081", ""}, // watch.listen yields
 		{"rtmp.listen= http.listen=", "every listener is off"},
 		{"data=", "a folder is needed"},
 	} {
@@ -36,6 +41,22 @@ func TestCheck(t *testing.T) {
 		var problems conf.Problems
 		if !errors.As(err, &problems) || !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s: %v, want %q", c.set, err, c.wrong)
+		}
+	}
+}
+
+// TestWatchYields: the supervisor's usual port is nobody's who has not asked for it.
+func TestWatchYields(t *testing.T) {
+	for set, want := range map[string]string{
+		"log.level=info": "127.0.0.1:8081", "http.listen=:8081": "", "rtmp.listen=127.0.0.1:8081": "",
+		"http.listen=127.0.0.2:8081": "127.0.0.1:8081", "watch.listen=": "", "http.listen=:8081 watch.listen=:8082": ":8082",
+	} {
+		cfg, err := conf.Load(conf.Source{Set: strings.Fields(set), Known: server.Known()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, err := server.WatchingOf(cfg); err != nil || w.Listen != want {
+			t.Errorf("%s: %q, %v; want %q", set, w.Listen, err, want)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 type Watching struct {
 	Listen     string // the supervisor's port; "": none
 	ListenMust bool   // it was asked for
+	Yields     string // the listener that has the supervisor's usual port, which has none then; "": none has
 	HTTP       string // the server's; "": none
 	Data       string
 	Bundles    string // folder
@@ -37,6 +38,13 @@ func WatchingOf(c *conf.Config) (Watching, error) {
 	}
 	if w.Bundles == "" {
 		w.Bundles = w.Data
+	}
+	if w.Listen == watchListen {
+		if dry, err := listeners(c, &cfg); err == nil { // else it is said when the server begins
+			if w.Yields, _ = dry.taken(w.Listen); w.Yields != "" {
+				w.Listen = ""
+			}
+		}
 	}
 	return w, nil
 }

@@ -24,11 +24,12 @@ const (
 
 // child is a worker as the loop knows it, which owns all of it but what says otherwise.
 type child struct {
-	number int
-	cmd    *exec.Cmd
-	line   *line    // any goroutine may send
-	beats  *os.File // its own goroutine reads
-	last   *os.File // its standard error: the last words, in memory
+	number  int
+	program string // that it runs
+	cmd     *exec.Cmd
+	line    *line    // any goroutine may send
+	beats   *os.File // its own goroutine reads
+	last    *os.File // its standard error: the last words, in memory
 
 	phase   phase
 	why     string    // it was started, or is ended
@@ -55,9 +56,11 @@ func (p phase) String() string {
 	return [...]string{"starting", "serving", "retiring", "ending", "gone"}[p]
 }
 
-// start starts a worker and sends the first message. Its descriptors are closed on failure.
-func (o *Options) start(ctx context.Context, number int, h *hello) (c *child, err error) {
-	c = &child{number: number, claimed: map[place]bool{}, why: h.Why, safe: h.Safe, heard: make(chan struct{})}
+// start starts a worker of a program and sends the first message. Its descriptors are closed on failure.
+func (o *Options) start(ctx context.Context, program string, number int, h *hello) (_ *child, err error) {
+	c := &child{
+		number: number, program: program, claimed: map[place]bool{}, why: h.Why, safe: h.Safe, heard: make(chan struct{}),
+	}
 	var theirs, beatsTheirs *os.File
 	defer func() {
 		closeFile(theirs)
@@ -76,7 +79,7 @@ func (o *Options) start(ctx context.Context, number int, h *hello) (c *child, er
 		return nil, err
 	}
 	// Its context never ends: how a worker ends is the loop's business.
-	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), o.program(), o.Args...)
+	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, o.Args...)
 	c.cmd.Args[0] = "vigil-worker"
 	c.cmd.Env = append(append([]string(nil), o.Env...), workerEnv+"=1", "GOTRACEBACK=all",
 		"GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",tracebacklabels=1", ",")) // so that stacks tell of their tasks
@@ -94,12 +97,15 @@ func (o *Options) start(ctx context.Context, number int, h *hello) (c *child, er
 	return c, nil
 }
 
+// ownProgram is the program that this process runs, whatever has come into its place.
+const ownProgram = "/proc/self/exe"
+
 // program is the one to start: what is in the place of this one by now, which may be newer; if nothing is, this one.
 func (o *Options) program() string {
 	if _, err := os.Stat(o.Executable); err == nil {
 		return o.Executable
 	}
-	return "/proc/self/exe"
+	return ownProgram
 }
 
 func (c *child) pid() int {

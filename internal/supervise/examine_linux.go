@@ -49,8 +49,11 @@ func (s *Supervisor) signsOf(c *child, now time.Time) signs {
 	}
 	sg := signs{
 		serving: now.Sub(c.since), beatAge: max(0, now.Sub(since)), beat: c.beat,
-		probed: s.opt.Probe > 0, misses: s.probes.misses,
+		probed:  s.opt.Probe > 0 && s.probes.proven, // else it may fail for reasons of its own, such as a quota
 		starved: s.opt.Starved != nil && s.opt.Starved(),
+	}
+	if sg.probed {
+		sg.misses = s.probes.misses
 	}
 	if sg.beatAge > beatLate || sg.misses > 0 || sg.beat.DoomedAge > 0 {
 		c.look(&sg, now)

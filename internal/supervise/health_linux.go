@@ -26,6 +26,7 @@ const (
 	answerTime  = 2 * time.Second
 	commandTime = 45 * time.Second // startMost and a little
 	headerBytes = 16 << 10
+	askEvery    = time.Second     // for the configuration's secret
 	staleTime   = 2 * time.Second // after which the loop is taken not to run
 )
 
@@ -46,8 +47,10 @@ func listenHealth(ctx context.Context, s *Supervisor) (*healthServer, error) {
 	mux := http.NewServeMux()
 	s.healthPaths(mux)
 	s.commandPaths(mux)
-	return &healthServer{l: bound(l), srv: &http.Server{
-		Handler: mux, ReadHeaderTimeout: answerTime, ReadTimeout: answerTime, WriteTimeout: commandTime + answerTime, IdleTimeout: answerTime,
+	b := bound(l)
+	return &healthServer{l: b, srv: &http.Server{
+		Handler: b.handler(mux), ConnContext: placedContext,
+		ReadHeaderTimeout: answerTime, ReadTimeout: answerTime, WriteTimeout: commandTime + answerTime, IdleTimeout: answerTime,
 		MaxHeaderBytes: headerBytes, ErrorLog: log.New(io.Discard, "", 0),
 	}}, nil
 }
@@ -114,11 +117,11 @@ func HealthPaths() map[string]func(*Health) Answer {
 
 // commandPaths adds what needs the API's secret.
 func (s *Supervisor) commandPaths(mux *http.ServeMux) {
-	mux.HandleFunc("GET /status", s.secretly(func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /status", s.secretly(s.knows, func(w http.ResponseWriter, _ *http.Request) {
 		answerJSON(w, http.StatusOK, s.Health())
 	}))
-	mux.HandleFunc("POST /reload", s.secretly(s.reload))
-	mux.HandleFunc("POST /bundle", s.secretly(s.bundle))
+	mux.HandleFunc("POST /reload", s.secretly(s.willKnow, s.reload))
+	mux.HandleFunc("POST /bundle", s.secretly(s.knows, s.bundle))
 }
 
 // bundle has the worker gather evidence.
@@ -162,19 +165,41 @@ func (s *Supervisor) reload(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// secretly lets only those through who know the API's secret, which the worker has told the hash of.
-func (s *Supervisor) secretly(h http.HandlerFunc) http.HandlerFunc {
+// secretly lets only those through whose secret is the right one.
+func (s *Supervisor) secretly(right func(hash []byte) bool, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(given))
-		want := s.secret.Load()
-		if want == nil || subtle.ConstantTimeCompare(*want, got[:]) != 1 {
+		if got := sha256.Sum256([]byte(given)); !right(got[:]) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			answerError(w, http.StatusUnauthorized, "this path needs the secret (see api.secret)")
 			return
 		}
 		h(w, r)
 	}
+}
+
+// knows says whether a hash is that of the API's secret, as the newest worker has told it.
+func (s *Supervisor) knows(hash []byte) bool {
+	want := s.secret.Load()
+	return want != nil && subtle.ConstantTimeCompare(*want, hash) == 1
+}
+
+// willKnow is knows, or says that it is the secret of the configuration as it is by now, which the next worker takes up: who has changed
+// the secret knows only the new one. It reads files, and so is done by one at a time, and not often.
+func (s *Supervisor) willKnow(hash []byte) bool {
+	if s.knows(hash) {
+		return true
+	}
+	if s.opt.Secret == nil || !s.asking.CompareAndSwap(false, true) {
+		return false
+	}
+	defer s.asking.Store(false)
+	if !s.asked.IsZero() && time.Since(s.asked) < askEvery {
+		return false
+	}
+	s.asked = time.Now()
+	want, err := s.opt.Secret()
+	return err == nil && subtle.ConstantTimeCompare(want, hash) == 1
 }
 
 func answerError(w http.ResponseWriter, status int, message string) {

@@ -31,6 +31,8 @@ type Options struct {
 
 	// Check says whether a new worker's configuration is sound, before the old one is told to go. It may wait. nil: it is.
 	Check func() error
+	// Secret returns the SHA-256 of the API's secret, as the configuration has it that Check looks at. It may wait. nil: it never changes.
+	Secret func() ([]byte, error)
 	// Keep keeps evidence and returns where. It may wait: it is given a goroutine. asked says that a person wants it.
 	Keep func(ctx context.Context, reason string, asked bool, data []byte) (string, error)
 	// Compose makes evidence of what is left of a worker: why it was ended, its last words, its number among processes, or 0.
@@ -81,6 +83,8 @@ type Supervisor struct {
 
 	state   atomic.Pointer[Health]
 	secret  atomic.Pointer[[]byte] // SHA-256 of the API's, as the newest worker has told it
+	asking  atomic.Bool            // somebody asks for the configuration's secret, and owns
+	asked   time.Time              // when that was last done
 	events  chan func()            // to the loop
 	notices chan string            // to systemd
 	group   *task.Group
@@ -111,6 +115,8 @@ type loopState struct {
 
 	died     budget
 	replaced budget
+	own      bool      // the next worker is to be of the program that this process runs, since what is in its place now does not get far
+	absent   time.Time // since when no worker serves; zero: one does
 	again    time.Time // when the next worker may be started
 	planned  time.Time // when the next planned replacement may be tried
 	safe     bool      // the next worker is to let no media in
@@ -242,6 +248,9 @@ func (s *Supervisor) turn(ctx context.Context) {
 		s.base = now.Add(afterward) // a pause of this process: most likely the workers' too
 	}
 	s.ticked = now
+	if s.absent.IsZero() && s.present() == nil {
+		s.absent = now
+	}
 	for _, c := range slices.Clone(s.workers) {
 		s.hasten(ctx, c, now)
 	}

@@ -2,12 +2,14 @@ package supervise
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/probe"
 	"github.com/vigil-media/vigil/internal/watch"
 )
 
@@ -96,6 +99,11 @@ func fakeWorker() int {
 	switch role {
 	case "die":
 		return 9
+	case "told":
+		for until := time.Now().Add(300 * time.Millisecond); p.Health() == nil && time.Now().Before(until); {
+			<-time.After(5 * time.Millisecond)
+		}
+		say("told=%v", p.Health() != nil)
 	case "keep":
 		keepTwice(p, say)
 	}
@@ -513,6 +521,130 @@ func TestGoneProgram(t *testing.T) {
 	t.Parallel()
 	r := supervise(t, "serve", func(s *Supervisor) { s.opt.Executable = "/nowhere/vigil" })
 	r.serving(1)
+}
+
+// broken puts something in the place of the program that is not one, or one that ends at once.
+func broken(t *testing.T, text string) func(*Supervisor) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vigil")
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	return func(s *Supervisor) { s.opt.Executable = path }
+}
+
+// TestBrokenProgram: what cannot be started is no end of the supervisor, which starts its own program instead.
+func TestBrokenProgram(t *testing.T) {
+	t.Parallel()
+	r := supervise(t, "serve", broken(t, "no program"))
+	r.serving(1)
+	r.says("the program cannot be started")
+}
+
+// TestBrokenUpgrade: a program that cannot be started does not take over, and one that ends at once is not tried for ever.
+func TestBrokenUpgrade(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"no program", "#!/bin/sh\nexit 9\n"} {
+		r := supervise(t, "serve")
+		pid := r.serving(1)
+		change, changed := broken(t, text), make(chan struct{})
+		r.do(t.Context(), func() { change(r.Supervisor); close(changed) })
+		<-changed
+		if err := <-r.plans(); err == nil {
+			t.Errorf("%q takes over", text)
+		}
+		if h := r.Health(); h.PID != pid || !h.Live.OK {
+			t.Errorf("%q: %+v", text, h)
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		within(t, "another serves", func() bool { h := r.Health(); return h.Worker > 1 && h.PID != pid && h.PID != 0 })
+	}
+}
+
+// TestProbeAfterPause: a probe that fails just after a pause says nothing, and one that succeeds does.
+func TestProbeAfterPause(t *testing.T) {
+	t.Parallel()
+	now, c := time.Now(), &child{phase: serving}
+	s := &Supervisor{log: slog.New(slog.DiscardHandler)}
+	s.workers, s.base = []*child{c}, now.Add(afterward)
+	s.probed(c, probe.Result{Stage: "publish"}, now, s.base)
+	if s.probes.misses != 0 || s.probes.any {
+		t.Errorf("it counts: %+v", s.probes)
+	}
+	if s.probed(c, probe.Result{OK: true}, now, s.base); !s.probes.any {
+		t.Error("a success does not count")
+	}
+	if s.probed(c, probe.Result{Stage: "publish"}, now.Add(2*afterward), s.base); s.probes.misses != 1 {
+		t.Error("later ones do not count")
+	}
+}
+
+// TestSecretChanges: who has changed the secret may have it taken up, and nothing else.
+func TestSecretChanges(t *testing.T) {
+	t.Parallel()
+	old, fresh, calls := sha256.Sum256([]byte("old")), sha256.Sum256([]byte("new")), 0
+	s := &Supervisor{opt: Options{Secret: func() ([]byte, error) { calls++; return fresh[:], nil }}}
+	known := old[:]
+	s.secret.Store(&known)
+	if !s.willKnow(old[:]) || calls != 0 {
+		t.Error("the present secret")
+	}
+	if s.knows(fresh[:]) || !s.willKnow(fresh[:]) || calls != 1 {
+		t.Error("the next secret")
+	}
+	if s.willKnow(fresh[:]) || calls != 1 {
+		t.Error("files are read as often as anybody likes")
+	}
+	s.asked = time.Time{}
+	if bad := sha256.Sum256([]byte("bad")); s.willKnow(bad[:]) {
+		t.Error("a wrong secret")
+	}
+}
+
+// TestToldAtOnce: a new worker hears of the state of health as soon as it serves, whenever the one before it did.
+func TestToldAtOnce(t *testing.T) {
+	t.Parallel()
+	r := supervise(t, "serve,told")
+	r.serving(1)
+	if err := <-r.plans(); err != nil {
+		t.Fatal(err)
+	}
+	r.says("2 told=true")
+}
+
+// TestReadyBeforeTheFirstBeat: a worker that has taken over from one that was well is ready at once.
+func TestReadyBeforeTheFirstBeat(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	c := &child{phase: serving, number: 2, since: now, beatAt: now, cmd: &exec.Cmd{}}
+	s := &Supervisor{opt: Options{Probe: time.Second}}
+	s.ready1, s.base, s.workers = true, now.Add(-time.Hour), []*child{c}
+	s.probes = probes{any: true, okAt: now, last: probe.Result{OK: true}}
+	if h := s.describe(now); !h.Ready.OK {
+		t.Errorf("%+v", h.Ready)
+	}
+	c.beat = beat{Scan: 1}
+	if h := s.describe(now); h.Ready.OK {
+		t.Error("ready, although nobody is let in")
+	}
+}
+
+// TestAbsent: a server without a worker is not live for ever.
+func TestAbsent(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := &Supervisor{}
+	s.ready1, s.base = true, now.Add(-time.Hour)
+	for age, live := range map[time.Duration]bool{time.Second: true, absentMost + time.Second: false} {
+		s.absent = now.Add(-age)
+		if h := s.describe(now); h.Live.OK != live || h.Ready.OK {
+			t.Errorf("without a worker for %v: live %+v, ready %+v", age, h.Live, h.Ready)
+		}
+	}
+	s.base = now // there was a pause
+	if h := s.describe(now); !h.Live.OK {
+		t.Errorf("after a pause: %+v", h.Live)
+	}
 }
 
 // TestBackoff: the first two workers follow at once, also when they are killed twice a minute, and safe mode is reached within seconds.

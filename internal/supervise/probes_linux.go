@@ -2,7 +2,10 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"net"
+	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/probe"
@@ -17,6 +20,7 @@ type probes struct {
 	last    probe.Result
 	okAt    time.Time // when it last succeeded
 	latency time.Duration
+	proven  bool // it has succeeded with the present worker: that it fails now says something of that
 	any     bool // it has found something out about the present worker, or about the one that this has taken over from
 	running bool
 	next    time.Time
@@ -24,6 +28,7 @@ type probes struct {
 
 // begin forgets what concerns another worker. After one that was well, all is well until the probe says otherwise.
 func (p *probes) begin(tookOver bool) {
+	p.proven = false
 	if tookOver && p.any && p.last.OK {
 		p.next = time.Time{}
 		return
@@ -32,7 +37,26 @@ func (p *probes) begin(tookOver bool) {
 }
 
 // dialer is what the probe connects with. Its source of deadlines is the probe's context.
-func dialer() probe.Dialer { return &net.Dialer{KeepAlive: -1} } //nolint:forbidigo // it is no part of the server
+func dialer() probe.Dialer { return new(loopback) }
+
+// loopback connects to this machine, each time from another of its own addresses: what a proxy on this machine, whose address is the usual
+// one, takes of quotas for each address is not the probe's to want.
+type loopback struct{ n byte }
+
+// DialContext implements probe.Dialer.
+func (l *loopback) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1} //nolint:forbidigo // it is no part of the server
+	if to, err := netip.ParseAddrPort(address); err == nil && to.Addr().Is4() && to.Addr().IsLoopback() {
+		l.n++
+		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 86, 73, l.n)}
+		c, err := d.DialContext(ctx, network, address)
+		if err == nil || !errors.Is(err, syscall.EADDRNOTAVAIL) { // where the whole network is not this machine's
+			return c, err
+		}
+		d.LocalAddr = nil
+	}
+	return d.DialContext(ctx, network, address)
+}
 
 // probe starts a probe if it is time for one.
 func (s *Supervisor) probe(now time.Time) {
@@ -46,7 +70,7 @@ func (s *Supervisor) probe(now time.Time) {
 		pctx, cancel := context.WithTimeout(ctx, probeTime)
 		r := probe.Run(pctx, dialer(), t)
 		cancel()
-		s.do(ctx, func() { s.probed(c, r, base) })
+		s.do(ctx, func() { s.probed(c, r, now, base) })
 		return nil
 	})
 }
@@ -67,16 +91,17 @@ func (s *Supervisor) target() probe.Target {
 	return t
 }
 
-// probed takes a probe's result. One of another worker says nothing; a failure from before a pause does not, either.
-func (s *Supervisor) probed(c *child, r probe.Result, base time.Time) {
+// probed takes the result of a probe that began at a time. One of another worker says nothing; a failure from before a pause, or from just
+// after it, does not, either.
+func (s *Supervisor) probed(c *child, r probe.Result, began, base time.Time) {
 	p := &s.probes
 	p.running = false
-	if c != s.present() || !r.OK && base != s.base {
+	if c != s.present() || !r.OK && (base != s.base || began.Before(base)) {
 		return
 	}
 	p.last, p.any = r, true
 	if r.OK {
-		p.misses, p.okAt, p.latency = 0, time.Now(), r.Latency
+		p.misses, p.okAt, p.latency, p.proven = 0, time.Now(), r.Latency, true
 		return
 	}
 	p.misses++

@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -56,6 +58,17 @@ func (s *sockets) add(o *socket) *socket {
 	}
 	s.open[o.place] = o
 	return o
+}
+
+// inTheWay names the socket of this server's own that a place cannot be opened for, if it is one.
+func (s *sockets) inTheWay(p place) string {
+	_, port, _ := net.SplitHostPort(p.address) // "" is no port
+	for _, o := range s.all() {
+		if a, ok := o.l.Addr().(*net.TCPAddr); ok && strconv.Itoa(a.Port) == port {
+			return fmt.Sprintf(" (this server's own %s listens on %s: such a change needs a restart)", o.name, o.address)
+		}
+	}
+	return ""
 }
 
 func (s *sockets) find(p place) *socket {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -158,48 +160,103 @@ func TestStands(t *testing.T) {
 	}
 }
 
-// TestBounded: who is over the bound waits, and is let in when another leaves; closing ends the waiting.
+// TestBounded: who says nothing goes when another comes, the longest there first; who is being answered stays; closing ends the waiting.
 func TestBounded(t *testing.T) {
 	t.Parallel()
 	s := &sockets{open: map[place]*socket{}}
 	so := opened(t, s, place{"HTTP", "127.0.0.1:0"})
 	b := bound(lent{so.l})
-	accepted := make(chan net.Conn, connectionsMost+2)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			c, err := b.Accept()
-			if err != nil {
-				ended <- err
-				return
+	begun, end := make(chan struct{}), make(chan struct{})
+	srv := &http.Server{ConnContext: placedContext, ReadHeaderTimeout: time.Minute, Handler: b.handler(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/long" {
+				close(begun)
+				<-end
 			}
-			accepted <- c
+		}))}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(b) }()
+	defer srv.Close()
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func(path string) error {
+		res, err := client.Get("http://" + so.target() + path)
+		if err == nil {
+			_ = res.Body.Close()
 		}
-	}()
-	for range connectionsMost + 1 {
+		return err
+	}
+	long := make(chan error, 1)
+	go func() { long <- ask("/long") }()
+	<-begun
+	var silent []net.Conn
+	for range 3 * connectionsMost {
 		c, err := net.Dial("tcp", so.target())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		silent = append(silent, c)
 	}
-	var first net.Conn
-	for range connectionsMost {
-		first = <-accepted
-		defer first.Close()
+	for range 5 {
+		if err := ask("/"); err != nil {
+			t.Errorf("nobody answers beside those who say nothing: %v", err)
+		}
 	}
-	select {
-	case <-accepted:
-		t.Error("one too many")
-	case <-time.After(50 * time.Millisecond):
+	_ = silent[0].SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := silent[0].Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the longest silent is still there")
 	}
-	_ = first.Close()
-	_ = first.Close() // which leaves once only
-	last := <-accepted
-	defer last.Close()
+	close(end)
+	if err := <-long; err != nil {
+		t.Errorf("one that was being answered: %v", err)
+	}
+	within(t, "all places are given back", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.n == b.idle.Len() && b.n <= connectionsMost
+	})
 	_ = b.Close()
 	_ = b.Close()
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// TestProbeAddresses: each connection of a probe comes from another address.
+func TestProbeAddresses(t *testing.T) {
+	t.Parallel()
+	for _, listen := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		d, seen := dialer(), map[string]bool{"127.0.0.1": true}
+		for range 5 {
+			c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			host, _, _ := net.SplitHostPort(c.LocalAddr().String())
+			if seen[host] && host != "::1" {
+				t.Errorf("%s again", host)
+			}
+			seen[host] = true
+		}
+	}
+}
+
+// TestInTheWay: that a port is taken by this server itself is said.
+func TestInTheWay(t *testing.T) {
+	t.Parallel()
+	s := &sockets{open: map[place]*socket{}}
+	so := opened(t, s, place{"RTMP", "127.0.0.1:0"})
+	_, port, _ := net.SplitHostPort(so.target())
+	if got := s.inTheWay(place{"HTTP", ":" + port}); !strings.Contains(got, "this server's own RTMP listens on 127.0.0.1:0") {
+		t.Errorf("%q", got)
+	}
+	if got := s.inTheWay(place{"HTTP", ":1"}); got != "" {
+		t.Errorf("%q", got)
 	}
 }

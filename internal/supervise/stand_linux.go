@@ -36,7 +36,8 @@ func (t *stands) begin(g *task.Group, all []*socket, h http.Handler) {
 		st := bound(lent{so.l})
 		*t = append(*t, st)
 		srv := &http.Server{
-			Handler: h, ReadHeaderTimeout: standTimeout, ReadTimeout: standTimeout, WriteTimeout: standTimeout, IdleTimeout: standTimeout,
+			Handler: st.handler(h), ConnContext: placedContext,
+			ReadHeaderTimeout: standTimeout, ReadTimeout: standTimeout, WriteTimeout: standTimeout, IdleTimeout: standTimeout,
 			MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0),
 		}
 		srv.SetKeepAlivesEnabled(false)

@@ -5,7 +5,10 @@ import (
 	"time"
 )
 
-const healthEvery = time.Second // a worker is told of the state of health
+const (
+	healthEvery = time.Second      // a worker is told of the state of health
+	absentMost  = 45 * time.Second // for a worker to be replaced: startMost, and a little for the next
+)
 
 // tell publishes the state of health.
 func (s *Supervisor) tell(now time.Time) {
@@ -42,8 +45,11 @@ func (s *Supervisor) describe(now time.Time) *Health {
 	c := s.present()
 	if c == nil {
 		h.Ready = wrong("no worker serves")
-		if s.safe {
+		switch away := s.away(now); {
+		case s.safe:
 			h.Live = wrong("workers die again and again")
+		case away > absentMost && !s.done:
+			h.Live = wrong(fmt.Sprintf("no worker has served for %v", away.Round(time.Second)))
 		}
 		return h
 	}
@@ -52,6 +58,14 @@ func (s *Supervisor) describe(now time.Time) *Health {
 	h.Stuck, h.StuckAge = c.beat.Worst, c.beat.WorstAge.Seconds()
 	s.judgeHealth(h, c, now)
 	return h
+}
+
+// away is for how long no worker has served, pauses not counted.
+func (s *Supervisor) away(now time.Time) time.Duration {
+	if s.absent.IsZero() || !s.ready1 {
+		return 0
+	}
+	return max(0, min(now.Sub(s.absent), now.Sub(s.base)))
 }
 
 // probeWord says what the probe has found.
@@ -83,7 +97,7 @@ func (s *Supervisor) judgeHealth(h *Health, c *child, now time.Time) {
 		h.Ready = wrong("safe mode: no media are let in")
 	case late > beatLate:
 		h.Ready = wrong(fmt.Sprintf("no heartbeat of the worker for %v", late.Round(time.Second)))
-	case !c.beat.Open:
+	case c.beat.Scan > 0 && !c.beat.Open: // before its first heartbeat, all is as it was
 		h.Ready = wrong("newcomers are not let in")
 	case s.opt.Probe > 0 && s.probes.misses > 0 && now.Sub(s.probes.okAt) > probeFresh:
 		h.Ready = wrong("the probe fails: " + h.Probe)

@@ -20,7 +20,7 @@ func (s *Supervisor) spawn(ctx context.Context, why string) error {
 	if s.health != nil {
 		h.Health = s.health.address()
 	}
-	c, err := s.opt.start(ctx, s.number, h)
+	c, err := s.startAny(ctx, h)
 	if err != nil {
 		return err
 	}
@@ -37,6 +37,22 @@ func (s *Supervisor) spawn(ctx context.Context, why string) error {
 		c.hearOut()
 		s.do(ctx, func() { s.ended(ctx, c, e) })
 	})
+}
+
+// startAny starts a worker of the program that is in the place of this one. If that cannot be started, as when it has been copied in part,
+// or ended before it was ready, it is of this one, which could: but not where the present worker goes on anyway, and somebody waits to be
+// told what is wrong.
+func (s *Supervisor) startAny(ctx context.Context, h *hello) (*child, error) {
+	program := s.opt.program()
+	if s.own && !h.Planned {
+		program = ownProgram
+	}
+	c, err := s.opt.start(ctx, program, s.number, h)
+	if err == nil || h.Planned || program == ownProgram {
+		return c, err
+	}
+	s.log.Error("the program cannot be started: the one that the supervisor runs is", "program", program, "cause", err)
+	return s.opt.start(ctx, ownProgram, s.number, h)
 }
 
 // listen hears a worker.
@@ -67,7 +83,7 @@ func (s *Supervisor) open(ctx context.Context, c *child, l *listen) {
 	reply := &message{Listen: &listen{ID: l.ID}}
 	so, err := s.sockets.get(ctx, p)
 	if err != nil {
-		reply.Listen.Error = listenError(err)
+		reply.Listen.Error = listenError(err) + s.sockets.inTheWay(p)
 		_ = c.line.send(reply, -1) // it waits for a while, then gives up
 		return
 	}
@@ -113,6 +129,7 @@ func (s *Supervisor) isReady(c *child, r *ready) {
 	}
 	before, now := s.present(), time.Now()
 	c.phase, c.since, c.limit = serving, now, time.Time{}
+	s.absent = time.Time{}
 	s.stands.close()
 	s.secret.Store(&r.Secret)
 	if before != nil {
@@ -127,7 +144,8 @@ func (s *Supervisor) isReady(c *child, r *ready) {
 		s.notify("READY=1")
 	}
 	s.probes.begin(before != nil)
-	s.tell(now) // before anybody learns of it
+	s.informed = time.Time{} // the new one is to know at once: it has nothing to answer /readyz from
+	s.tell(now)              // before anybody learns of it
 	c.answer(nil)
 }
 
@@ -195,9 +213,12 @@ func (s *Supervisor) bury(ctx context.Context, c *child, e exit, last []byte) {
 	if c.failed != nil {
 		why = "the worker could not start: " + c.failed.Failed
 	}
+	s.own = c.since.IsZero() && c.program != ownProgram // in turns, if none of both gets so far as to be ready
 	after := now.Sub(c.begun).Round(time.Millisecond)
 	s.log.Error("the worker has died: another is started", "worker", c.number, "pid", c.pid(), "after", after, "cause", why)
-	s.testify(ctx, why, last, c.pid())
+	if c.failed == nil || len(last) > 0 { // it has said all, and its evidence would take the place of another's
+		s.testify(ctx, why, last, c.pid())
+	}
 	if sound := !c.since.IsZero() && now.Sub(c.since) >= soundTime; !sound && !s.died.spend(now) {
 		s.beSafe(now)
 	}
