@@ -250,7 +250,7 @@ func (s *shard) board(l *Link) {
 	g := l.group
 	l.index = int32(len(s.links)) //nolint:gosec // bounded by the descriptors
 	s.links = append(s.links, l)
-	if g.cancel == nil {
+	if g.cancel == nil && l.ctx.Err() == nil { // what it was ended for may be what a subscription would wait for
 		s.subscribe(l)
 	}
 	l.place = int32(len(g.links)) //nolint:gosec // the same
@@ -375,11 +375,11 @@ func (s *shard) breathe() {
 	}
 	s.now = s.egress.now()
 	if s.now >= instant(s.beat.Load()).add(yieldAfter) {
+		s.pilot.end() // one that has others run does not hang, however many they are
 		runtime.Gosched()
 		back := s.egress.now()
 		s.busy -= time.Duration(back - s.now)
 		s.now = back
-		s.pilot.cell.End()
 		s.pilot.begin(back)
 	}
 }

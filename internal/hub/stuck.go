@@ -48,10 +48,16 @@ func (b *broadcast) exit() {
 	if b.inside.Add(-1) == ending {
 		b.stream.End(b.why)
 	}
-	if late := b.late.Load(); late != nil && b.late.CompareAndSwap(late, nil) {
-		for ; late != nil; late = late.next {
-			late.viewer.Close()
-		}
+	b.closeLate()
+}
+
+// closeLate closes the viewers that were left to those who were in the stream. As a rule there are none, and nothing is written.
+func (b *broadcast) closeLate() {
+	if b.late.Load() == nil {
+		return
+	}
+	for late := b.late.Swap(nil); late != nil; late = late.next {
+		late.viewer.Close()
 	}
 }
 
@@ -87,10 +93,12 @@ func (b *broadcast) close(w *stream.Viewer) {
 		w.Close()
 		return
 	}
-	for n := (&latecomer{viewer: w}); ; {
-		if n.next = b.late.Load(); b.late.CompareAndSwap(n.next, n) {
-			return
-		}
+	n := &latecomer{viewer: w, next: b.late.Load()}
+	for !b.late.CompareAndSwap(n.next, n) {
+		n.next = b.late.Load()
+	}
+	if b.inside.Load()%ending == 0 { // they have come out meanwhile, perhaps before they could see it
+		b.closeLate()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,13 +50,17 @@ type requests struct {
 // request is one that holds a place.
 type request struct {
 	*requests
-	kind  int
-	cell  *watch.Cell
-	state atomic.Int32
+	kind int
+	cell *watch.Cell
+
+	mu    sync.Mutex // held while the cell is given up or back: one that was given back may be another's. A leaf; guards memory only
+	state requestState
 }
 
+type requestState uint8
+
 const (
-	requestRuns int32 = iota
+	requestRuns requestState = iota
 	requestLost
 	requestDone
 )
@@ -102,10 +107,16 @@ func (q *requests) enter(kind int, name string) *request {
 // abandon gives the request up: it has been answered with 503, and its place is another's. If too many have been given up, it keeps its
 // place, and the guard has a reason to have the process replaced.
 func (p *request) abandon() {
-	if p.lost.Add(1) > lostMost || !p.state.CompareAndSwap(requestRuns, requestLost) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != requestRuns {
+		return
+	}
+	if p.lost.Add(1) > lostMost {
 		p.lost.Add(-1)
 		return
 	}
+	p.state = requestLost
 	p.cell.Abandon()
 	p.open[p.kind].Add(-1)
 }
@@ -113,11 +124,14 @@ func (p *request) abandon() {
 // leave gives the place back.
 func (p *request) leave() {
 	p.cell.End()
-	if p.state.Swap(requestDone) == requestLost {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == requestLost {
 		p.lost.Add(-1)
 	} else {
 		p.open[p.kind].Add(-1)
 	}
+	p.state = requestDone
 	p.cell.Free()
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,4 +141,26 @@ func TestRequestKinds(t *testing.T) {
 	if n := kindOf("/live/cam1.live.flv"); n != 0 {
 		t.Errorf("a path of nobody's is of kind %d", n)
 	}
+}
+
+// A request that ends while it is given up leaves nothing behind: above all, the cell of who comes next is not said to be given up.
+func TestRequestEndsWhileGivenUp(t *testing.T) {
+	q := &requests{board: watch.NewBoard()}
+	for _, procs := range []int{1, 2, 8} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+		for range 20000 {
+			p := q.enter(0, "GET /")
+			var wg sync.WaitGroup
+			wg.Go(p.abandon)
+			wg.Go(p.abandon)
+			p.leave()
+			next := q.board.Claim(watch.Label{Class: watch.Timer})
+			wg.Wait()
+			if s := q.board.States(); len(s) != 1 || s[0].Class != watch.Timer {
+				t.Fatalf("%d processors: %+v", procs, s)
+			}
+			next.Free()
+		}
+	}
+	q.judge(t, "in the end", 0, 0)
 }

@@ -152,12 +152,17 @@ func (s *session) watched(lease *hub.Lease) *watch.Cell {
 	if s.env.Hub.Probe(lease.Key()) {
 		return nil
 	}
-	return s.env.Watch.Claim(watch.Label{
+	var cell *watch.Cell
+	cell = s.env.Watch.Claim(watch.Label{
 		Class: watch.Session, Name: "RTMP " + lease.Key().String(), Session: s.id, Heal: func(watch.Finding) {
+			if cell.Busy() < watch.Session.Limits().Act {
+				return // it has gone on meanwhile
+			}
 			lease.Release(hub.ErrStuck)
 			_ = s.conn.Close() // it is of no more use
 		},
 	})
+	return cell
 }
 
 // publishLimits are for a peer that publishes messages of up to the given number of bytes. Its buffer takes most pictures
