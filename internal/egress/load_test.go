@@ -2,9 +2,9 @@ package egress
 
 import (
 	"context"
-	"math"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"os"
