@@ -67,7 +67,7 @@ type watchConfig struct {
 	DryRun  bool          `yaml:"dry_run" doc:"what the watch would do about what is stuck is logged and counted, and not done"`
 	Recycle time.Duration `yaml:"recycle" doc:"the worker is replaced by a new one this long after it began, as vigil reload --worker does; 0: never"`
 	Bundles string        `yaml:"bundles" doc:"folder in whose folder bundles diagnosis bundles are kept; empty: data"`
-	Trace   bool          `yaml:"trace" doc:"the last seconds of what the program did are kept in memory, for diagnosis bundles"`
+	Trace   bool          `yaml:"trace" doc:"what the program does is always recorded, for the last seconds before a diagnosis bundle, which costs publishers a fifth more; otherwise only from when a loop is found stuck"`
 }
 
 // Validate refuses settings that cannot work.
@@ -105,7 +105,7 @@ func defaults() config {
 		hub:  hub.DefaultConfig(),
 
 		egress: egress.Default(),
-		watch:  watchConfig{Listen: watchListen, Probe: 2 * time.Second, Trace: true},
+		watch:  watchConfig{Listen: watchListen, Probe: 2 * time.Second},
 	}
 }
 

@@ -30,6 +30,8 @@ type watcher struct {
 	heals  *task.Pool
 
 	recorder  *bundle.Recorder
+	always    bool          // it records, and not only when something may be stuck
+	suspicion chan struct{} // something may be
 	collector *bundle.Collector
 	gathered  atomic.Int64  // when evidence was, that nobody had asked for
 	shelf     *bundle.Shelf // where there is no supervisor to keep evidence
@@ -37,9 +39,9 @@ type watcher struct {
 
 // newWatcher returns the watch of the server's loops, which have yet to note their progress on its board.
 func (s *Server) newWatcher() *watcher {
-	w := &watcher{board: watch.NewBoard(), heals: task.NewPool(healsMost, s.healPanicked), collector: bundle.NewCollector()}
-	if s.cfg.watch.Trace {
-		w.recorder = bundle.NewRecorder()
+	w := &watcher{
+		board: watch.NewBoard(), heals: task.NewPool(healsMost, s.healPanicked), collector: bundle.NewCollector(),
+		recorder: bundle.NewRecorder(), always: s.cfg.watch.Trace, suspicion: make(chan struct{}, 1),
 	}
 	begun, grace := time.Now(), wedge.Grace(watchGrace)
 	o := watch.GuardOptions{Board: w.board, Starved: NewStarved()}
@@ -70,12 +72,60 @@ func NewStarved() func() bool {
 // run watches until ctx ends.
 func (w *watcher) run(ctx context.Context) error {
 	g, _ := task.NewGroup(ctx)
-	if w.recorder != nil && w.recorder.Start() == nil { //nolint:contextcheck // it outlives the call; if there is another, bundles go without
-		defer w.recorder.Stop() //nolint:contextcheck // it takes 2 s at the most
-	}
+	g.Go("recorder", w.record)
 	g.Go("guard", w.guard.Run)
 	g.Go("healer", func(ctx context.Context) error { return w.healer.Run(ctx, w.guard.Findings()) })
 	return g.Wait()
+}
+
+// suspectFor is how long is recorded after a loop was found to be stuck.
+const suspectFor = time.Minute
+
+// record has the recorder run until ctx ends: always, or for a while when a loop is found to be stuck. To record costs a publisher
+// without viewers a fifth of its time.
+func (w *watcher) record(ctx context.Context) error {
+	limit := time.NewTimer(suspectFor)
+	defer limit.Stop()
+	for {
+		if !w.always {
+			select {
+			case <-w.suspicion:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if w.recorder.Start() != nil { //nolint:contextcheck // it takes 2 s at the most
+			w.always = false // there is another: bundles go without
+			continue
+		}
+		w.keepRecording(ctx, limit)
+		w.recorder.Stop() //nolint:contextcheck // the same
+	}
+}
+
+// keepRecording returns when ctx ends, or, unless it is always recorded, when nothing has been suspicious for a while.
+func (w *watcher) keepRecording(ctx context.Context, limit *time.Timer) {
+	for {
+		limit.Reset(suspectFor)
+		select {
+		case <-ctx.Done():
+			w.always = false
+			return
+		case <-w.suspicion:
+		case <-limit.C:
+			if !w.always {
+				return
+			}
+		}
+	}
+}
+
+// suspect has what happens from now on recorded. It does not wait.
+func (w *watcher) suspect() {
+	select {
+	case w.suspicion <- struct{}{}:
+	default:
+	}
 }
 
 // tellFinding logs what the guard has found, and what was done about it.
@@ -83,6 +133,9 @@ func (s *Server) tellFinding(f watch.Finding, o watch.Outcome) {
 	log := s.logger.With("loop", f.Label.Class.Name()+" "+f.Label.Name)
 	if f.Label.Session != "" {
 		log = log.With("session", f.Label.Session)
+	}
+	if f.Stage >= watch.Warned {
+		s.watch.suspect()
 	}
 	age := f.Age.Round(10 * time.Millisecond)
 	switch {

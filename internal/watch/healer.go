@@ -64,13 +64,18 @@ func NewHealer(o HealerOptions) *Healer { return &Healer{opt: o} }
 
 // Run heals what comes until ctx ends.
 func (h *Healer) Run(ctx context.Context, findings <-chan Finding) error {
-	t := time.NewTicker(retryEvery)
+	t := time.NewTimer(retryEvery)
 	defer t.Stop()
 	for {
+		var again <-chan time.Time // while nothing waits, nothing ticks
+		if len(h.queue) > 0 {
+			t.Reset(retryEvery)
+			again = t.C
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case <-again:
 			h.retry()
 		case f := <-findings:
 			o := h.see(f)
