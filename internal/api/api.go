@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/hub"
@@ -78,35 +77,6 @@ func Streams(h *hub.Hub) http.Handler {
 // health is the body of the health paths.
 type health struct {
 	Status string `json:"status"` // "ok" or what is wrong
-}
-
-// stallMax is how late the hub's loop, which turns four times a second, may be.
-const stallMax = 5 * time.Second
-
-// Live answers whether the process works: 200, or 503 when the hub's loop has not turned for 5 s.
-func Live(h *hub.Hub) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if h.Stalled() > stallMax {
-			write(w, http.StatusServiceUnavailable, health{"the control loop is stuck"})
-			return
-		}
-		write(w, http.StatusOK, health{"ok"})
-	})
-}
-
-// Ready answers whether publishers and viewers are let in: 200, or 503 with the reason.
-func Ready(h *hub.Hub) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.Closing() {
-			write(w, http.StatusServiceUnavailable, health{"shutting down"})
-			return
-		}
-		if h.Pressure() >= hub.Refuse {
-			write(w, http.StatusServiceUnavailable, health{"short of memory"})
-			return
-		}
-		Live(h).ServeHTTP(w, r)
-	})
 }
 
 // failure is the body of an error.

@@ -186,32 +186,15 @@ func TestProbeMayList(t *testing.T) {
 	}
 }
 
+// TestHealth answers a health path.
 func TestHealth(t *testing.T) {
-	h := hub.New(hub.DefaultConfig(), nil)
-	var body struct{ Status string }
-	if code := get(t, api.Live(h), "/livez", &body); code != http.StatusOK {
-		t.Errorf("live: %d %+v", code, body)
-	}
-	if code := get(t, api.Ready(h), "/readyz", &body); code != http.StatusOK {
-		t.Errorf("ready: %d %+v", code, body)
-	}
-	h.Close()
-	if code := get(t, api.Live(h), "/livez", &body); code != http.StatusOK {
-		t.Errorf("live while closing: %d %+v", code, body)
-	}
-	if code := get(t, api.Ready(h), "/readyz", &body); code != http.StatusServiceUnavailable {
-		t.Errorf("ready while closing: %d %+v", code, body)
-	}
-}
-
-// TestStuckLoop lets time pass without the hub's loop.
-func TestStuckLoop(t *testing.T) {
-	bubble(t, func(pass func()) {
-		h := hub.New(hub.DefaultConfig(), nil)
-		pass()
+	for v, want := range map[api.Verdict]int{
+		{OK: true, Status: "ok"}:      http.StatusOK,
+		{Status: "the loop is stuck"}: http.StatusServiceUnavailable,
+	} {
 		var body struct{ Status string }
-		if code := get(t, api.Live(h), "/livez", &body); code != http.StatusServiceUnavailable {
-			t.Errorf("live with a stuck loop: %d %+v", code, body)
+		if code := get(t, api.Health(func() api.Verdict { return v }), "/livez", &body); code != want || body.Status != v.Status {
+			t.Errorf("%+v: %d %+v", v, code, body)
 		}
-	})
+	}
 }

@@ -114,7 +114,7 @@ const gatherEvery = time.Minute
 
 // due says whether it is time for evidence that nobody has asked for.
 func (w *watcher) due() bool {
-	now := time.Now().UnixNano()
+	now := max(1, int64(time.Since(w.begun))) // not the wall clock, which may be set back
 	last := w.gathered.Load()
 	return (last == 0 || now-last >= int64(gatherEvery)) && w.gathered.CompareAndSwap(last, now)
 }

@@ -33,7 +33,8 @@ type watcher struct {
 	always    bool          // it records, and not only when something may be stuck
 	suspicion chan struct{} // something may be
 	collector *bundle.Collector
-	gathered  atomic.Int64  // when evidence was, that nobody had asked for
+	begun     time.Time
+	gathered  atomic.Int64  // nanoseconds after begun: when evidence was, that nobody had asked for; 0: never
 	shelf     *bundle.Shelf // where there is no supervisor to keep evidence
 }
 
@@ -42,8 +43,9 @@ func (s *Server) newWatcher() *watcher {
 	w := &watcher{
 		board: watch.NewBoard(), heals: task.NewPool(healsMost, s.healPanicked), collector: bundle.NewCollector(),
 		recorder: bundle.NewRecorder(), always: s.cfg.watch.Trace, suspicion: make(chan struct{}, 1),
+		begun: time.Now(),
 	}
-	begun, grace := time.Now(), wedge.Grace(watchGrace)
+	grace := wedge.Grace(watchGrace)
 	o := watch.GuardOptions{Board: w.board, Starved: NewStarved()}
 	if parent := s.opt.Parent; parent != nil {
 		o.Beat = func(p *watch.Pulse) { parent.Beat(p, s.vitals()) }
@@ -54,7 +56,7 @@ func (s *Server) newWatcher() *watcher {
 		Go: func(name string, fn func()) error {
 			return w.heals.Go(context.Background(), name, func(context.Context) { fn() })
 		},
-		Hold:     func() bool { return time.Since(begun) < grace || watch.Held() },
+		Hold:     func() bool { return time.Since(w.begun) < grace || watch.Held() },
 		Tell:     s.tellFinding,
 		Evidence: s.gatherFor,
 	})
