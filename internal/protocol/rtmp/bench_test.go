@@ -67,7 +67,7 @@ func benchSession(conn net.Conn) (*session, *hub.Hub) {
 	h := hub.New(hub.DefaultConfig(), nil)
 	log := slog.New(slog.DiscardHandler)
 	srv := &server{env: protocol.Env{Hub: h, Log: log}, cfg: Default()}
-	return &session{server: srv, conn: conn, log: log, id: "bench", in: newReader(conn)}, h
+	return &session{server: srv, conn: protocol.Peer{Conn: conn}, log: log, id: "bench", in: newReader(conn), setup: srv.setups.New(func() {})}, h
 }
 
 // BenchmarkPublish is a session from socket to ring, without the socket: one operation is one message.

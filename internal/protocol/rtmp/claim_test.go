@@ -96,22 +96,6 @@ func TestClaimIsLeft(t *testing.T) {
 	}
 }
 
-// Those that wait to publish hold a bounded amount of what they have said.
-func TestClaimsAreBounded(t *testing.T) {
-	var u setups
-	n := 0
-	for u.lend() {
-		n++
-	}
-	if n != claimAll/claimBytes {
-		t.Errorf("%d times %d bytes are lent", n, claimBytes)
-	}
-	u.giveBack(claimBytes)
-	if !u.lend() || u.lend() {
-		t.Error("what was given back is not lent again, or more than that")
-	}
-}
-
 // A publisher that says that it is done has ended its stream at that moment, though it does not read the answer.
 func TestWordWithoutEars(t *testing.T) {
 	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
@@ -181,7 +165,7 @@ func TestSetupWithoutMemory(t *testing.T) {
 			return time.Since(begin)
 		}
 		h.Hub.SetPressure(hub.Refuse)
-		if took := lasts(); took < pressedSetup || took > pressedSetup+2*pressedEvery {
+		if took := lasts(); took < time.Second || took > 1500*time.Millisecond {
 			t.Errorf("ended after %v", took)
 		}
 		h.Logged("connection closed", errMemory.Error())

@@ -16,7 +16,6 @@ const (
 	roundsMax    = 16                     // publications, or waits for a stream, of one connection
 	windowAck    = 5_000_000              // bytes between the peer's acknowledgements
 	setupMessage = 64 << 10               // bytes of a message before media may come, and of all that are partly received
-	claimBytes   = 64 << 10               // that are read of a peer that waits to publish
 	badTagsMax   = 500                    // bad media messages in a row
 	agentMax     = 256                    // bytes that are kept of what a peer says it is
 )

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/container/amf"
@@ -20,25 +19,10 @@ import (
 // shareKey names the shares of this room: one for each form.
 type shareKey struct{ form flv.Form }
 
-// audience counts those who play, or wait for a stream: they leave some of the room's connections to publishers. Its methods may be
-// called from any goroutine.
-type audience struct{ n atomic.Int64 }
-
-// enter says whether there is a place for one more, of so many connections. It is to be left.
-func (a *audience) enter(connections int) bool {
-	if a.n.Add(1) > int64(hub.ViewersOf(connections)) {
-		a.n.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (a *audience) leave() { a.n.Add(-1) }
-
 // play finds the stream and hands the connection over to be sent it: then it returns errHandedOver. It returns nil when the
 // session may go on with another command, because the player gave up before anything was sent to it.
 func (s *session) play(ctx context.Context, path, query string) (err error) {
-	if !s.audience.enter(s.cfg.Connections) {
+	if !s.audience.Enter(s.cfg.Connections) {
 		err = fmt.Errorf("%w: %d players of %d connections", hub.ErrLimit, hub.ViewersOf(s.cfg.Connections), s.cfg.Connections)
 		req, _ := s.request(path, query) // names of the probe are not for the log: its key is
 		s.refusal(hub.ActionPlay, err).Info("refused to play", "stream", req.Key, "remote", s.remote, "cause", err)
@@ -46,7 +30,7 @@ func (s *session) play(ctx context.Context, path, query string) (err error) {
 	}
 	defer func() {
 		if !errors.Is(err, errHandedOver) {
-			s.audience.leave()
+			s.audience.Leave()
 		}
 	}()
 	return s.playTo(ctx, path, query)
@@ -59,14 +43,14 @@ func (s *session) playTo(ctx context.Context, path, query string) error {
 		s.refusal(hub.ActionPlay, err).Info("refused to play", "stream", path, "remote", s.remote, "cause", err)
 		return s.refuse(playRefusal(err))
 	}
-	if err = s.deadline(0); err != nil {
+	if err = s.conn.Limit(0); err != nil {
 		return err
 	}
-	if !s.leaveSetup() {
+	if !s.setup.Leave() {
 		return errMemory
 	}
 	p := &player{server: s.server, flow: s.flow}
-	p.link = s.env.Egress.Link(s.conn, p)
+	p.link = s.env.Egress.Link(s.conn.Conn, p)
 	var ahead []byte
 	p.parser, ahead = s.in.Detach()
 	var viewing *hub.Viewing
@@ -180,7 +164,7 @@ func (p *player) Farewell(cause error) []byte {
 
 // Ended implements egress.Session.
 func (p *player) Ended(cause error) {
-	p.audience.leave()
+	p.audience.Leave()
 	p.viewing.Release(cause)
 	req := p.viewing.Request()
 	protocol.SessionLog(p.logger(req.Session), p.env.Hub, req.Key).Info("stopped playing", "stream", req.Key, "cause", cause)

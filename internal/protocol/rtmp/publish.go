@@ -10,9 +10,8 @@ import (
 	"github.com/vigil-media/vigil/internal/container/amf"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp/internal/chunk"
-	"github.com/vigil-media/vigil/internal/stream"
-	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // publish takes the key and feeds its stream until the peer stops or loses the key. It returns nil when the session may
@@ -30,7 +29,7 @@ func (s *session) publish(ctx context.Context, path, query string) error {
 		s.log.Info("stopped waiting to publish", "stream", req.Key, "remote", s.remote, "cause", err)
 		return err
 	}
-	if late := s.deadline(writeTimeout); late != nil && err == nil {
+	if late := s.conn.Limit(writeTimeout); late != nil && err == nil {
 		lease.Release(late)
 		return late
 	}
@@ -41,7 +40,7 @@ func (s *session) publish(ctx context.Context, path, query string) error {
 	lost, err := s.own(lease) //nolint:contextcheck // the lease's context is a child of ctx
 	switch {
 	case lost:
-		if s.deadline(writeTimeout) == nil {
+		if s.conn.Limit(writeTimeout) == nil {
 			_ = s.send(s.appendStatus(nil, publishRefusal(err))) // the peer may be gone
 		}
 		return errRefused
@@ -54,7 +53,7 @@ func (s *session) publish(ctx context.Context, path, query string) error {
 // stopped answers a peer that has said that it is done, which has been done by now: it may not want to hear of it any more. The
 // session goes on if there were media; else a name could be held for ever, one beginning after another.
 func (s *session) stopped(why error) error {
-	if err := s.deadline(stoppedTime); err != nil {
+	if err := s.conn.Limit(stoppedTime); err != nil {
 		return err
 	}
 	st := status{"NetStream.Unpublish.Success", levelStatus, "Stopped publishing."}
@@ -66,27 +65,6 @@ func (s *session) stopped(why error) error {
 	}
 	s.in.SetLimits(setupLimits())
 	return nil
-}
-
-// claim asks the hub for the key. That may take as long as the hub says: no deadline of the session stands meanwhile. A peer that goes
-// away ends the wait with errPeer, by end, lest it displace an owner that lives.
-func (s *session) claim(ctx context.Context, end context.CancelCauseFunc, req hub.Request) (*hub.Lease, error) {
-	if err := s.deadline(0); err != nil {
-		return nil, err
-	}
-	w := s.watch(ctx, end)
-	lease, err := s.env.Hub.Publish(ctx, req)
-	left := w.stop()
-	if lease != nil && (left != nil || !s.leaveSetup()) {
-		lease.Release(left)
-	}
-	switch {
-	case s.evicted.Load():
-		return nil, errMemory
-	case left != nil:
-		return nil, left
-	}
-	return lease, err
 }
 
 // own feeds the stream and gives the lease back, whatever happens. It says whether the lease was lost, and why it
@@ -123,19 +101,19 @@ func (s *session) feed(lease *hub.Lease) error {
 	if err := s.send(start); err != nil {
 		return err
 	}
-	if err := s.deadline(0); err != nil {
+	if err := s.conn.Limit(0); err != nil {
 		return err
 	}
-	defer s.interrupt(lease.Context())()
+	defer s.conn.Interrupt(lease.Context())()
 	s.in.SetLimits(publishLimits(int(s.cfg.MaxMessage)))
 	s.log.Info("accepted publisher", "stream", lease.Key(), "remote", s.remote)
 	f := &feeder{session: s, lease: lease, demuxer: &flv.Demuxer{}, seen: map[string]bool{}}
-	cell := s.watched(lease)
+	cell := s.env.PublisherCell("RTMP", lease, s.id, func() { _ = s.conn.Close() })
 	defer cell.Free()
 	for {
 		m, err := s.in.Read()
 		if err != nil {
-			return gone(err)
+			return protocol.Gone(err)
 		}
 		cell.Begin()
 		err = f.message(m)
@@ -144,25 +122,6 @@ func (s *session) feed(lease *hub.Lease) error {
 			return err
 		}
 	}
-}
-
-// watched returns the cell of a publisher's session, for what it does between two reads. One that hangs there loses its connection and its
-// lease; its goroutine may stay.
-func (s *session) watched(lease *hub.Lease) *watch.Cell {
-	if s.env.Hub.Probe(lease.Key()) {
-		return nil
-	}
-	var cell *watch.Cell
-	cell = s.env.Watch.Claim(watch.Label{
-		Class: watch.Session, Name: "RTMP " + lease.Key().String(), Session: s.id, Heal: func(watch.Finding) {
-			if cell.Busy() < watch.Session.Limits().Act {
-				return // it has gone on meanwhile
-			}
-			lease.Release(hub.ErrStuck)
-			_ = s.conn.Close() // it is of no more use
-		},
-	})
-	return cell
 }
 
 // publishLimits are for a peer that publishes messages of up to the given number of bytes. Its buffer takes most pictures
@@ -301,7 +260,7 @@ func (f *feeder) tag(t flv.Tag) error {
 	}
 	if s := f.lease.Stream(); !f.announced && s != nil && s.Ready() {
 		f.announced = true
-		f.log.Info("publishing", "stream", f.lease.Key(), "tracks", describe(s))
+		f.log.Info("publishing", "stream", f.lease.Key(), "tracks", protocol.Describe(s.Tracks()))
 	}
 	return nil
 }
@@ -321,16 +280,4 @@ func (f *feeder) complain(err error) error {
 		f.log.Warn("skipped a bad media message", "stream", f.lease.Key(), "cause", err)
 	}
 	return nil
-}
-
-// describe lists the tracks of a stream for people.
-func describe(s *stream.Stream) string {
-	var b bytes.Buffer
-	for i, t := range s.Tracks() {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(t.String())
-	}
-	return b.String()
 }

@@ -27,8 +27,8 @@ type server struct {
 	env       protocol.Env
 	cfg       *Config
 	listeners []net.Listener
-	setups    setups
-	audience  audience
+	setups    protocol.Setups
+	audience  protocol.Audience
 }
 
 func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
@@ -77,7 +77,7 @@ func (s *server) Run(ctx context.Context) error {
 	g, gctx := task.NewGroup(ctx)
 	stop := context.AfterFunc(gctx, s.close)
 	defer stop()
-	g.Go("rtmp set-up", s.watchSetups)
+	g.Go("rtmp set-up", func(ctx context.Context) error { return s.setups.Run(ctx, s.env.Hub) })
 	for _, l := range s.listeners {
 		g.Go("rtmp accept", func(ctx context.Context) error { return s.accept(ctx, l, sessions) })
 	}
@@ -114,10 +114,11 @@ func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool
 // newSession returns a session for an accepted connection, which it will close.
 func (s *server) newSession(conn net.Conn) *session {
 	id := s.env.NewID()
-	return &session{
-		server: s, conn: conn, remote: addrPort(conn.RemoteAddr()), id: id, in: newReader(conn),
-		log: s.logger(id),
+	n := &session{
+		server: s, conn: protocol.Peer{Conn: conn}, id: id, in: newReader(conn), log: s.logger(id),
 	}
+	n.remote, n.setup = n.conn.Remote(), s.setups.New(n.conn.Cut)
+	return n
 }
 
 // logger returns a session's log.

@@ -10,9 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync/atomic"
-	"syscall"
-	"time"
 
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
@@ -24,7 +21,7 @@ import (
 type session struct {
 	*server
 	flow
-	conn   net.Conn
+	conn   protocol.Peer
 	remote netip.AddrPort
 	id     string
 	log    *slog.Logger
@@ -33,7 +30,7 @@ type session struct {
 	app, agent string // what connect said
 	query      string
 	release    func() bool // see run
-	evicted    atomic.Bool // cut in set-up, for want of memory
+	setup      *protocol.Setup
 }
 
 // flow is how much the peer may send unacknowledged.
@@ -45,12 +42,12 @@ type flow struct {
 // Why a session ends by itself.
 var (
 	errSetup   = errors.New("no publish or play in time")
-	errPeer    = errors.New("the peer closed the connection")
+	errPeer    = protocol.ErrPeer
 	errDeleted = errors.New("the peer deleted the stream")
 	errRefused = errors.New("refused")
 	errIdle    = errors.New("the peer stopped publishing before it sent media")
 	errRounds  = errors.New("too many beginnings without media")
-	errMemory  = errors.New("short of memory: the peer was closed before it published or played")
+	errMemory  = protocol.ErrMemory
 	errBroken  = errors.New("the session broke") // only seen when it panics
 
 	errHandedOver = errors.New("handed over") // not an end: the connection is no longer the session's
@@ -68,23 +65,12 @@ func playLimits() chunk.Limits {
 	return chunk.Limits{Message: 4 << 10, Partial: 8 << 10, Streams: 8}
 }
 
-// past is a deadline that makes whoever waits give up.
-func past() time.Time { return time.Unix(1, 0) }
-
-func addrPort(a net.Addr) netip.AddrPort {
-	if a == nil {
-		return netip.AddrPort{}
-	}
-	p, _ := netip.ParseAddrPort(a.String()) // the zero address stands for one that is no IP address
-	return p
-}
-
 // run serves the peer until it leaves or is ended, and logs why; or until the connection has been handed over.
 func (s *session) run(ctx context.Context) {
-	s.release = context.AfterFunc(ctx, s.cut)
+	s.release = context.AfterFunc(ctx, s.conn.Cut)
 	var err error
 	defer func() {
-		s.setups.leave(s)
+		s.setup.Leave()
 		s.release()
 		if !errors.Is(err, errHandedOver) {
 			_ = s.conn.Close() // nothing can be done about it
@@ -96,40 +82,15 @@ func (s *session) run(ctx context.Context) {
 		return
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case s.evicted.Load():
+	case s.setup.Evicted():
 		err = errMemory
 	case errors.Is(err, errRefused):
-		s.linger(refusalTime)
+		s.conn.Linger(refusalTime)
 		return // the refusal has been logged
 	default:
-		err = gone(err)
+		err = protocol.Gone(err)
 	}
 	s.log.Debug("connection closed", "cause", err, "remote", s.remote)
-}
-
-// cut closes the connection without a farewell: TLS has one, and would wait for a peer that does not read.
-func (s *session) cut() {
-	conn := s.conn
-	_ = conn.SetDeadline(past()) // wakes who waits, even where Close would not
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
-	}
-	_ = conn.Close()
-}
-
-// interrupt makes reading and writing fail as soon as ctx ends. Call the function that it returns before setting another
-// deadline: from then on none is set behind one's back.
-func (s *session) interrupt(ctx context.Context) (stop func()) {
-	done := make(chan struct{})
-	stopped := context.AfterFunc(ctx, func() {
-		defer close(done)
-		_ = s.conn.SetDeadline(past()) // a connection that is closed needs none
-	})
-	return func() {
-		if !stopped() {
-			<-done
-		}
-	}
 }
 
 // serve shakes hands and then does what the peer asks for, one publishing or playing after another.
@@ -166,38 +127,20 @@ func (s *session) serve(ctx context.Context) error {
 	return errRounds
 }
 
-// gone reduces the many ways in which a peer can be gone to one.
-func gone(err error) error {
-	for _, sign := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, sign) {
-			return errPeer
-		}
-	}
-	return err
-}
-
 // setupError names the passing of a phase's limit as what it is.
 func (s *session) setupError(err error) error {
-	if s.evicted.Load() {
+	if s.setup.Evicted() {
 		return errMemory
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return fmt.Errorf("%w (%v)", errSetup, s.setupTime())
 	}
-	return gone(err)
-}
-
-// deadline bounds all reading and writing from now on; 0 means no bound.
-func (s *session) deadline(d time.Duration) error {
-	if d == 0 {
-		return s.conn.SetDeadline(time.Time{})
-	}
-	return s.conn.SetDeadline(time.Now().Add(d))
+	return protocol.Gone(err)
 }
 
 func (s *session) shakeHands(ctx context.Context) error {
-	if t, ok := s.conn.(*tls.Conn); ok {
+	if t, ok := s.conn.Conn.(*tls.Conn); ok {
 		if err := t.HandshakeContext(ctx); err != nil {
 			return fmt.Errorf("TLS: %w", err)
 		}
@@ -271,15 +214,6 @@ func (f *flow) control(m chunk.Message, send func([]byte) error) (bool, error) {
 	return false, nil
 }
 
-// linger lets the peer read the last that was said: input that comes to a closed connection would throw away what is still
-// on its way.
-func (s *session) linger(limit time.Duration) {
-	t, ok := s.conn.(interface{ CloseWrite() error })
-	if ok && s.deadline(limit) == nil && t.CloseWrite() == nil {
-		_, _ = io.Copy(io.Discard, s.conn)
-	}
-}
-
 // request is what the session asks the hub for. From then on the session's log is that of the key.
 func (s *session) request(path, query string) (hub.Request, error) {
 	key, err := hub.ParseKey(path)
@@ -298,6 +232,3 @@ func (s *session) refusal(a hub.Action, cause error) *slog.Logger {
 func (s *session) setupLog() *slog.Logger {
 	return s.env.Refusals.Fault(s.log)
 }
-
-// setupTime is how long a peer may take from the connection to publish or play, and again after deleteStream.
-func (s *session) setupTime() time.Duration { return s.env.Hub.Limit(hub.Handshake).Age }
