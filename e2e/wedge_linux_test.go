@@ -40,6 +40,7 @@ func TestWedge(t *testing.T) {
 		{"sink", wedgeSink, always},
 		{"fanout", wedgeFanout, always},
 		{"shard", wedgeShard, always},
+		{"accept", wedgeAccept, always},
 		{"requests", wedgeRequests, faultsOnly},
 		{"freeze", wedgeFreeze, asRoot},
 		{"frozen-lock", wedgeFrozenLock, asRoot},

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/protocol"
-	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // A listener that cannot accept tries again after a while, which doubles. The longest is well under the second within which every
@@ -26,52 +24,37 @@ const (
 const controlSpare = 64
 
 // door is a listener that lives until it is closed: it waits out what is passing, such as a lack of descriptors, and lets in who is
-// admitted. Others are closed at once, and cost next to nothing. It implements protocol.Refuser.
+// admitted. Others are closed at once, and cost next to nothing. All that is done on goroutines of the door's own, which can be replaced
+// when they hang (acceptors); the room that calls Accept takes what they hand it. It implements protocol.Refuser.
 type door struct {
 	net.Listener
 	name    string
+	point   string // of package wedge
 	network *network
 	lobby   *lobby // of the listeners of HTTP, where those who send nothing make room for others; or nil
 
+	begin   sync.Once
+	staff   acceptors
+	out     chan net.Conn // to the room
 	once    sync.Once
 	done    chan struct{}
 	retired atomic.Bool
-	cell    *watch.Cell // of Accept, which the room calls on one goroutine
 }
 
-// Accept implements net.Listener. It fails when the listener is closed, and else never.
+// Accept implements net.Listener. It fails when the door is closed, and else never.
 func (d *door) Accept() (net.Conn, error) {
-	pause := acceptPauseShortest
-	for {
-		conn, err := d.Listener.Accept()
-		switch {
-		case err == nil:
-			pause = acceptPauseShortest
-			d.cell.Begin()
-			c := d.admit(conn)
-			d.cell.End()
-			if c != nil {
-				return c, nil
-			}
-		case d.retired.Load():
-			<-d.done
-			return nil, net.ErrClosed
-		case d.closed() || errors.Is(err, net.ErrClosed):
-			return nil, err
-		default:
-			d.trouble(err, pause)
-			select {
-			case <-time.After(pause):
-			case <-d.done:
-			}
-			pause = min(2*pause, acceptPauseLongest)
-		}
+	d.begin.Do(d.staff.start)
+	select {
+	case c := <-d.out:
+		return c, nil
+	case <-d.done:
+		return nil, net.ErrClosed
 	}
 }
 
 // Close implements net.Listener.
 func (d *door) Close() error {
-	d.once.Do(func() { close(d.done) })
+	d.shut()
 	return d.Listener.Close()
 }
 
@@ -81,6 +64,9 @@ func (d *door) retire() {
 	_ = d.Listener.Close() // nothing can be done about it
 }
 
+// shut has Accept fail from now on.
+func (d *door) shut() { d.once.Do(func() { close(d.done) }) }
+
 func (d *door) closed() bool {
 	select {
 	case <-d.done:
@@ -89,6 +75,9 @@ func (d *door) closed() bool {
 		return false
 	}
 }
+
+// quit says whether nobody is to be accepted any more.
+func (d *door) quit() bool { return d.retired.Load() || d.closed() }
 
 // trouble says that nobody can be accepted. If that is for want of descriptors, those who wait are refused.
 func (d *door) trouble(err error, pause time.Duration) {

@@ -87,7 +87,7 @@ func room(l hub.LimitsConfig, descriptorsMost int) (*network, *bytes.Buffer) {
 }
 
 func (n *network) door(l net.Listener, b *lobby) *door {
-	return &door{Listener: l, name: "TEST", network: n, lobby: b, done: make(chan struct{})}
+	return n.newDoor(l, "TEST", b)
 }
 
 // Accept waits out whatever is passing, ever longer but not for long (card A01).
@@ -101,6 +101,7 @@ func TestAcceptPatience(t *testing.T) {
 			l := newFailing(err, err, err, err, err, err, err, err, err, err, pipe(t, "192.0.2.1:1"),
 				err, err, pipe(t, "192.0.2.1:2"), err, pipe(t, "192.0.2.2:1"))
 			d := n.door(l, nil)
+			defer d.Close()
 			begin := time.Now()
 			accept := func(want time.Duration) {
 				t.Helper()

@@ -12,7 +12,6 @@ import (
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/metrics"
 	"github.com/vigil-media/vigil/internal/protocol"
-	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // How long a vanished peer goes unnoticed at the most.
@@ -83,7 +82,8 @@ const (
 	pressedUnheard = time.Second            // that a connection of HTTP may be without a request while nobody new is let in for want of memory
 )
 
-// Run keeps the figures fresh and ends HTTP connections that send nothing, until ctx ends.
+// Run keeps the figures fresh and ends HTTP connections that send nothing, until ctx ends. Then it waits for those who accept: the rooms
+// close their listeners.
 func (n *network) Run(ctx context.Context) error {
 	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
@@ -101,6 +101,7 @@ func (n *network) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			n.dismiss()
 			return nil
 		}
 	}
@@ -150,8 +151,7 @@ func (n *network) listen(ctx context.Context, name, address string, b *lobby) (n
 		}
 		return nil, &ListenError{name, address, err}
 	}
-	d := &door{Listener: l, name: name, network: n, lobby: b, done: make(chan struct{})}
-	d.cell = n.requests.board.Claim(watch.Label{Class: watch.Accept, Name: name})
+	d := n.newDoor(l, name, b)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.opened = append(n.opened, listening{name, d})

@@ -63,8 +63,11 @@ var table = [classes]struct { //nolint:gochecknoglobals // a constant that Go ca
 		250 * ms, 3 * s, 500 * ms, 16, true,
 		"another goroutine takes the shard over, without the viewer that it hangs on",
 	}},
-	Session:   {"session", Limits{20 * s, 0, 30 * s, 0, false, "the session is ended"}},
-	Accept:    {"accept", Limits{2 * s, 5 * s, 10 * s, 0, true, "nothing from inside: the process is replaced if the probe fails too"}},
+	Session: {"session", Limits{20 * s, 0, 30 * s, 0, false, "the session is ended"}},
+	Accept: {"accept", Limits{
+		2 * s, 5 * s, 10 * s, 3, true,
+		"another goroutine accepts on its socket; if that is no help, the process is replaced",
+	}},
 	Sink:      {"sink", Limits{1 * s, 0, 2 * s, 0, false, "lines are dropped and counted; the newest stay in memory"}},
 	Volume:    {"volume", Limits{2 * s, 5 * s, 10 * s, 0, false, "what writes to the volume does without"}},
 	Request:   {"request", Limits{500 * ms, 3 * s, 8 * s, 0, true, "the request is answered with 503 and left behind"}},

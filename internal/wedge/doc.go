@@ -15,4 +15,5 @@ const (
 	Request = "request"  // a request to the API: the one that arms the point
 	Volume  = "volume"   // an operation on files
 	Live    = "livelock" // all processors of the run-time
+	Accept  = "accept-"  // and a listener's name, as in accept-rtmp: who accepts for it, with a connection
 )
