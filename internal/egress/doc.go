@@ -10,6 +10,9 @@
 // again later: a backlog stays in the share's ring, where a viewer that falls behind can skip. Twice a second the shard
 // listens to what its peers say and looks whether somebody ends them.
 //
+// A viewer's media may leave by a [Lane] instead, as datagrams, while requests and replies stay with its connection. An [Outlet] is a UDP
+// socket that many lanes send by, in batches. A lane that is full, fails or hangs is treated as a socket that does.
+//
 // What is sent when is the [Options]: pictures at once, sound with the next picture. A shard that is busy most of the
 // time sends less often, and more at a time.
 //

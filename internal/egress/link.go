@@ -30,7 +30,8 @@ const (
 // berth is what a shard keeps of a link. Only the shard's goroutine touches it.
 type berth struct {
 	sock      socket
-	tcp       tcp // what sock is, or is built on, if it is of the network
+	detour    *detour // of the media; nil: they go by the socket
+	tcp       tcp     // what sock is, or is built on, if it is of the network
 	phase     phase
 	idle      bool          // is paused
 	waiting   bool          // stands among the shard's full
@@ -56,18 +57,18 @@ func (s *shard) serve(l *Link) {
 		return
 	}
 	for quota := walkBytes; quota > 0; {
-		if l.viewer.Between() {
+		if l.free() {
 			if err := s.answer(l); err != nil {
 				s.unsent(l, err)
 				return
 			}
-			if l.obeyPause() {
-				s.calm(l)
-				if cause := l.viewer.Ended(); cause != nil {
-					s.part(l, cause, farewellTime)
-				}
-				return
+		}
+		if l.viewer.Between() && l.obeyPause() {
+			s.calm(l)
+			if cause := l.viewer.Ended(); cause != nil {
+				s.part(l, cause, farewellTime)
 			}
+			return
 		}
 		p.away(l)
 		n, over, err := p.pass(l)
@@ -88,22 +89,26 @@ func (s *shard) serve(l *Link) {
 	s.later(l, 0) // others first
 }
 
-// pass hands the socket what the viewer is to be sent next, of a very large packet a piece. over is the viewer's end, err the
-// socket's. The pilot is away.
+// pass hands the socket, or the lane, what the viewer is to be sent next. over is the viewer's end, or the lane's; err the socket's, or
+// errFull. The pilot is away.
 func (p *pilot) pass(l *Link) (n int, over, err error) {
 	wedge.At(wedge.Shard)
 	b := &p.batch
 	if over = l.viewer.Peek(b, batchBytes); over != nil || len(b.Bytes) == 0 {
 		return 0, over, nil
 	}
-	n, err = l.sock.send(b.Bytes[:min(len(b.Bytes), batchBytes)], &p.scratch)
+	if l.detour == nil { // of a very large packet a piece
+		n, err = l.sock.send(b.Bytes[:min(len(b.Bytes), batchBytes)], &p.scratch)
+	} else if n, over = l.divert(b.Bytes); over == nil && n < len(b.Bytes) {
+		err = errFull
+	}
 	if n > 0 {
 		l.backoff = 0 // it takes something
 		if l.viewer.Advance(b, n) {
 			l.fullSince = 0 // it gets on
 		}
 	}
-	return n, nil, err
+	return n, over, err
 }
 
 // answer sends the session's replies.
@@ -265,7 +270,7 @@ func (s *shard) finish(l *Link) {
 		return
 	}
 	p := s.pilot
-	for !l.viewer.Between() {
+	for !l.free() {
 		p.away(l)
 		_, over, err := p.pass(l)
 		p.back(l)
@@ -293,15 +298,6 @@ func (s *shard) finish(l *Link) {
 	p.away(l)
 	s.egress.tell(l, l.cause)
 	p.back(l)
-}
-
-// tell tells the session of its end, once.
-func (e *Egress) tell(l *Link, cause error) {
-	if l.told {
-		return
-	}
-	l.told = true
-	e.report(task.Guard("egress", func() error { l.session.Ended(cause); return nil }))
 }
 
 // release tells the session of its end, and closes the connection. What has been begun before is not done again.

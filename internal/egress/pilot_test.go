@@ -187,6 +187,8 @@ var hangs = []struct {
 	{call: "closeWrite", kick: true, want: errOver},
 	{call: "close", kick: true, want: errOver},
 	{call: "shell", kick: true, want: errOver},
+	{call: "lane", want: ErrHung},
+	{call: "laneClose", kick: true, want: errOver},
 }
 
 // types reads records and compares their types.
@@ -231,6 +233,9 @@ func TestHungCall(t *testing.T) {
 				}
 				c := r.hung("records", g)
 				c.sock.room = tc.room
+				if strings.HasPrefix(tc.call, "lane") {
+					c.detoured(g)
+				}
 				c.play()
 				for range 25 {
 					good = append(good, r.fake().play())
@@ -702,7 +707,7 @@ func (s *shard) sound() error {
 
 // Wherever the shard is deposed (in the middle of a walk, a retry, a sweep, of newcomers), all others go on, and miss nothing.
 func TestHungAnywhere(t *testing.T) {
-	calls := []string{"Hear", "Farewell", "Ended", "send", "recv", "ready", "closeWrite", "close", "shell"}
+	calls := []string{"Hear", "Farewell", "Ended", "send", "recv", "ready", "closeWrite", "close", "shell", "lane", "laneClose"}
 	seeds := amount(t, 150)
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
@@ -724,6 +729,9 @@ func TestHungAnywhere(t *testing.T) {
 				gates = append(gates, g)
 				t.Cleanup(g.release)
 				c := r.hung("records", g)
+				if rnd.IntN(2) == 0 {
+					c.detoured(g)
+				}
 				if rnd.IntN(2) == 0 {
 					c.sock.room = 100 + rnd.IntN(300)
 				}

@@ -20,6 +20,9 @@ type writer struct {
 	heard  chan struct{} // there are replies, or a pause
 	broken bool          // the connection is
 	reply  []byte        // that is being written
+
+	fullSince instant       // since when the lane has been full without a packet's end having been sent; 0: it is not full
+	backoff   time.Duration // between tries
 }
 
 // playPortable begins to serve a link.
@@ -108,13 +111,16 @@ func (w *writer) loop(ctx context.Context) error {
 	l, idle := w.link, false
 	var b stream.Batch
 	for {
-		if l.viewer.Between() {
+		if l.free() {
 			if err := w.answer(ctx); err != nil {
 				return err
 			}
+		}
+		if l.viewer.Between() {
 			switch paused := l.isPaused(); {
 			case paused:
 				idle = true
+				w.calm()
 				if cause := l.viewer.Ended(); cause != nil {
 					return cause
 				}
@@ -137,12 +143,18 @@ func (w *writer) loop(ctx context.Context) error {
 			}
 			continue
 		}
-		n, err := w.writeSome(ctx, b.Bytes)
-		if moved := n > 0 && l.viewer.Advance(&b, n); moved && errors.Is(err, ErrStalled) {
-			continue // one that gets on is not stalled
-		}
-		if err != nil {
+		n, err := w.pass(ctx, b.Bytes)
+		moved := n > 0 && l.viewer.Advance(&b, n)
+		switch {
+		case errors.Is(err, errFull):
+			if err = w.hold(ctx, n > 0, moved); err != nil {
+				return err
+			}
+		case moved && errors.Is(err, ErrStalled): // one that gets on is not stalled
+		case err != nil:
 			return err
+		default:
+			w.calm()
 		}
 	}
 }
@@ -228,7 +240,7 @@ func (w *writer) part(ctx context.Context, cause error) bool {
 	}
 	err := task.Guard("egress", func() error {
 		var b stream.Batch
-		for !l.viewer.Between() {
+		for !l.free() {
 			if err := l.viewer.Peek(&b, batchBytes); err != nil {
 				return err
 			}
@@ -250,10 +262,7 @@ func (w *writer) part(ctx context.Context, cause error) bool {
 }
 
 // end tells the session.
-func (w *writer) end(cause error) {
-	l := w.link
-	l.egress.report(task.Guard("egress", func() error { l.session.Ended(cause); return nil }))
-}
+func (w *writer) end(cause error) { w.link.egress.tell(w.link, cause) }
 
 // linger tells the peer that nothing more comes, where that is possible, and gives it time to read and to close.
 func (w *writer) linger() {

@@ -164,6 +164,18 @@ func (p *player) drain(v *Viewer) {
 	}
 }
 
+// toTheEnd takes what is there, and returns why there is no more.
+func (p *player) toTheEnd(v *Viewer) error {
+	p.t.Helper()
+	for {
+		b, err := v.send(64 << 10)
+		if len(b) == 0 {
+			return err
+		}
+		p.take(b)
+	}
+}
+
 // send sends the viewer whole what Peek gives.
 func (v *Viewer) send(limit int) ([]byte, error) {
 	var b Batch

@@ -12,6 +12,11 @@ import (
 // Muxer turns units into the bytes of one format, the same for all its viewers. Head and Config depend on their
 // arguments only and may be called from any goroutine; Unit is called for each unit in order, by one
 // goroutine at a time, and may keep state. All append to dst and return it. None does I/O or waits.
+//
+// A muxer that may have to give up also has a method Err() error. It is asked after each call of Unit, and of Config where that was for
+// what the share gets next. An error ends the share: its viewers get what is there already, and then that error, as it is; so does whoever
+// wants to be the first viewer, if it comes while the share is filled back. The next viewer makes another share, with another muxer. Config
+// may run for newcomers at the same time: what it notes for Err it must note safely, and Err is not asked after that.
 type Muxer interface {
 	// Head appends what a viewer gets first, once: a file header.
 	Head(dst []byte, tracks []*av.Track) []byte
@@ -165,7 +170,7 @@ func (s *Stream) publishShares() {
 	s.active.Store(&active)
 }
 
-// write muxes one unit into the ring of bytes. A muxer that panics costs its share, never the publisher. Under mu.
+// write muxes one unit into the ring of bytes. A muxer that panics, or says that it failed, costs its share, never the publisher. Under mu.
 func (sh *Share) write(it *item[*av.AccessUnit]) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -176,9 +181,15 @@ func (sh *Share) write(it *item[*av.AccessUnit]) (err error) {
 	if !slices.Equal(it.tracks, sh.tracks) {
 		b = sh.mux.Config(b, it.tracks, sh.tracks, it.dts)
 		sh.tracks = it.tracks
+		if err = sh.err(); err != nil {
+			return err
+		}
 	}
 	config := len(b)
 	b = sh.mux.Unit(b, it.tracks, it.value)
+	if err = sh.err(); err != nil {
+		return err
+	}
 	sh.start = sh.start || it.key
 	if len(b) == 0 {
 		return nil
@@ -192,6 +203,14 @@ func (sh *Share) write(it *item[*av.AccessUnit]) (err error) {
 		tracks: it.tracks, dts: it.dts, at: it.at, size: len(b), key: sh.start,
 	})
 	sh.start = false
+	return nil
+}
+
+// err is why the muxer has given up, or nil. Under mu.
+func (sh *Share) err() error {
+	if m, ok := sh.mux.(interface{ Err() error }); ok {
+		return m.Err()
+	}
 	return nil
 }
 

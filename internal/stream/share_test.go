@@ -326,6 +326,119 @@ func TestPanickingMuxerCostsItsShare(t *testing.T) {
 	}
 }
 
+// quitter is a muxer that gives up: at a unit, or at a change of the tracks.
+type quitter struct {
+	recorder
+	at     int64 // unit
+	change bool
+	err    error
+}
+
+var errQuit = errors.New("the muxer has given up")
+
+func (m *quitter) Config(dst []byte, tracks, prev []*av.Track, at time.Duration) []byte {
+	if m.change && len(prev) > 0 {
+		m.err = errQuit
+	}
+	return m.recorder.Config(dst, tracks, prev, at)
+}
+
+func (m *quitter) Unit(dst []byte, tracks []*av.Track, u *av.AccessUnit) []byte {
+	if m.err != nil {
+		panic("it has given up")
+	}
+	dst = m.recorder.Unit(dst, tracks, u)
+	if m.units.Load() == m.at {
+		m.err = errQuit
+	}
+	return dst
+}
+
+func (m *quitter) Err() error { return m.err }
+
+// One that gives up ends its share with its own error. Its viewers get what was there, the publisher and other shares notice nothing.
+func TestMuxerGivesUp(t *testing.T) {
+	for _, change := range []bool{false, true} {
+		s := New(Options{Keep: time.Hour})
+		p, e := s.Publish(), h264(25)
+		good := &recorder{}
+		v, pl := watch(t, s, good)
+		mux := func() Muxer {
+			if change {
+				return &quitter{change: true}
+			}
+			return &quitter{at: 20}
+		}
+		var all []*Viewer
+		for range 3 {
+			w, err := s.Watch("quitter", mux)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			all = append(all, w)
+		}
+		wake := make(waker, 1)
+		defer all[0].Subscribe(wake)()
+		write(t, p, e.Next())
+		pl.drain(v)
+		write(t, p, e.Take(18)...)
+		if change {
+			e.ChangeVideo()
+		}
+		write(t, p, e.Take(20)...)
+		select {
+		case <-wake:
+		default:
+			t.Error("nobody is told")
+		}
+		want := 19
+		if change {
+			want = 25 // the track changes with the next key unit
+		}
+		for i, w := range all {
+			m := w.Share().mux.(*quitter)
+			pw := &player{t: t, m: &m.recorder}
+			if got := pw.toTheEnd(w); !errors.Is(got, errQuit) || errors.Is(got, ErrMuxer) || len(pw.units) != want {
+				t.Errorf("change %v, viewer %d: %v after %d units", change, i, got, len(pw.units))
+			}
+			if !errors.Is(w.Ended(), errQuit) {
+				t.Errorf("ended with %v", w.Ended())
+			}
+		}
+		if pl.drain(v); len(pl.units) != 39 || s.Stats().Shares != 1 {
+			t.Errorf("the other share's viewer got %d units; %d shares", len(pl.units), s.Stats().Shares)
+		}
+		w, err := s.Watch("quitter", mux) // another muxer
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if w.Share() == all[0].Share() || w.Ended() != nil {
+			t.Error("the share that has ended goes on")
+		}
+	}
+}
+
+// One that gives up while its share is filled back refuses the first viewer, and one whose Err panics is one that failed.
+func TestMuxerGivesUpAtOnce(t *testing.T) {
+	s := New(Options{Keep: time.Hour})
+	write(t, s.Publish(), h264(25).Take(10)...)
+	if _, err := s.Watch("quitter", func() Muxer { return &quitter{at: 3} }); !errors.Is(err, errQuit) || errors.Is(err, ErrMuxer) {
+		t.Errorf("%v, want its own error", err)
+	}
+	if _, err := s.Watch("bad", func() Muxer { return &badErr{} }); !errors.Is(err, ErrMuxer) {
+		t.Errorf("%v, want ErrMuxer", err)
+	}
+	if n := s.Stats().Shares; n != 0 {
+		t.Errorf("%d shares", n)
+	}
+}
+
+type badErr struct{ recorder }
+
+func (*badErr) Err() error { panic("in Err") }
+
 // A format that does not carry the video has viewers all the same: they start where the video has its keys.
 func TestFormatWithoutTheVideo(t *testing.T) {
 	s := New(Options{Keep: time.Hour})

@@ -205,6 +205,9 @@ func adjacent(b, next []byte) bool {
 	return len(b) < cap(b) && len(next) > 0 && &b[:len(b)+1][len(b)] == &next[0]
 }
 
+// Muxer is what makes the share's bytes: of its methods, only those that may be called from any goroutine are the caller's.
+func (v *Viewer) Muxer() Muxer { return v.share.mux }
+
 // Skips is how often the viewer had to jump forward.
 func (v *Viewer) Skips() uint64 { return v.skips.Load() }
 
