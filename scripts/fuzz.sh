@@ -27,7 +27,7 @@ for target in "${targets[@]}"; do
 	dir=${target% *} name=${target##* }
 	where=./${dir#"$PWD"/}
 	echo "== $where $name"
-	"$GO" test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$where" </dev/null || failed+=("$where $name")
+	"$GO" test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 20x "$where" </dev/null || failed+=("$where $name")
 done
 if [[ ${#failed[@]} -gt 0 ]]; then
 	printf 'fuzz: failed: %s\n' "${failed[@]}" >&2

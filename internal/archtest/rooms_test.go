@@ -36,7 +36,7 @@ var importTable = []row{
 	{"hub", "av stream conf task watch wedge"},
 
 	// The bridge: only protocols know both, and they do not know each other.
-	{"protocol", "av stream egress hub conf watch"},
+	{"protocol", "av stream egress hub conf task watch"},
 	{"protocol/*", "protocol av container/* stream egress hub conf task watch protocol/$1/internal/..."},
 	{"protocol/*/internal/*", "av container/amf protocol/$1/internal/..."},
 	{"protocol/all", "protocol protocol/*"},

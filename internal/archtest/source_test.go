@@ -23,10 +23,10 @@ var fileWriters = strings.Fields(`Create CreateTemp WriteFile OpenFile OpenRoot 
 const rotationLibrary = "github.com/DeRuina/timberjack"
 
 // wordTable says in which rooms the name of a protocol may stand in identifiers and imports.
-// RTMP carries FLV tag bodies; httplive serves FLV over HTTP.
+// RTMP carries FLV tag bodies; httplive serves FLV over HTTP. container/rtp stands on the payload formats of gortsplib.
 var wordTable = []struct{ word, rooms string }{
 	{"rtmp", "protocol/rtmp/... probe supervise"},
-	{"rtsp", "protocol/rtsp/..."},
+	{"rtsp", "protocol/rtsp/... container/rtp"},
 	{"flv", "container/flv protocol/rtmp/... protocol/httplive/..."},
 	{"hls", "protocol/hls/..."},
 	{"webrtc", "protocol/webrtc/..."},

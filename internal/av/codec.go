@@ -45,7 +45,7 @@ const (
 	FLAC                    // RFC 9639, one frame a unit
 	L16                     // RFC 3551 linear PCM, 16 bit, network byte order
 	KLV                     // SMPTE 336M metadata
-	Opaque                  // one RTP payload a unit, of a coding that only RTP can forward
+	Opaque                  // one RTP packet a unit, of a coding that only RTP can forward: a byte with its marker, 0 or 1, then its payload
 	codecEnd
 )
 
