@@ -65,6 +65,17 @@ type session struct {
 	Received uint64    `json:"received_bytes,omitempty"`
 	Sent     uint64    `json:"sent_bytes,omitempty"`
 	Skips    uint64    `json:"skips,omitempty"`
+	Transit  *transit  `json:"transit,omitempty"` // of protocols that count packets
+}
+
+// transit is how packets fare on their way.
+type transit struct {
+	Packets uint64  `json:"packets,omitempty"` // that came from a publisher
+	Lost    uint64  `json:"lost_packets"`
+	Late    uint64  `json:"late_packets,omitempty"`
+	Foreign uint64  `json:"foreign_packets,omitempty"` // from somebody else
+	Dropped uint64  `json:"dropped_units,omitempty"`   // because something of them was lost
+	Jitter  float64 `json:"jitter_seconds"`
 }
 
 func list(s *hub.Snapshot) streamList {
@@ -132,8 +143,12 @@ func maybe(i *hub.SessionInfo) *session {
 }
 
 func describeSession(i hub.SessionInfo) session {
-	return session{
+	s := session{
 		ID: i.ID, Protocol: i.Protocol, Stream: i.Key.String(), Remote: i.Remote.String(), Agent: i.Agent,
 		Started: i.Started, Received: i.Received, Sent: i.Sent, Skips: i.Skips,
 	}
+	if t := i.Transit; t != nil {
+		s.Transit = &transit{t.Packets, t.Lost, t.Late, t.Foreign, t.Dropped, t.Jitter.Seconds()}
+	}
+	return s
 }

@@ -16,6 +16,8 @@ const (
 	Lapse                      // of a broadcast whose publisher was lost
 	Idle                       // of a broadcast that nobody watches
 	Draining                   // from the end of the stream to the last byte
+	Paused                     // of a viewer that has asked for a pause
+	Absent                     // of a viewer that is sent datagrams, which it need not accept
 	phases
 )
 
@@ -42,5 +44,7 @@ func Phases(c Config) [phases]Limit {
 		Lapse:         {Age: c.Publish.ResumeWindow, Then: "the stream ends"},
 		Idle:          {Age: c.Publish.IdleDelay, Then: "it is reported, or ended"},
 		Draining:      {Age: 3 * time.Second, Then: "the connection is closed"},
+		Paused:        {Age: 10 * time.Minute, Silence: time.Minute, Then: "the viewer is ended"},
+		Absent:        {Silence: time.Minute, Then: "the viewer is ended"},
 	}
 }

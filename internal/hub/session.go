@@ -66,7 +66,24 @@ type session struct {
 	lease   *Lease                        // of a publisher
 	viewing *Viewing                      // of a viewer whose wait is over; under the hub's mu
 	kicked  bool                          // under the hub's mu
+	transit atomic.Pointer[Transit]       // nil: nobody knows
 }
+
+// Transit is how packets fare on their way to or from a peer, as far as its protocol counts them.
+type Transit struct {
+	Packets uint64        // that came; of a viewer: 0, it tells what it lacks only
+	Lost    uint64        // that did not
+	Late    uint64        // that came when it was too late for them
+	Foreign uint64        // that came from somebody else, and were dropped
+	Dropped uint64        // units that could not be used, because something of them, or of what they build on, was lost
+	Jitter  time.Duration // RFC 3550, 6.4.1
+}
+
+// SetTransit notes how a publisher's packets fare. Any goroutine may call it.
+func (l *Lease) SetTransit(t Transit) { l.session.transit.Store(&t) }
+
+// SetTransit notes how the packets for a viewer fare. Any goroutine may call it.
+func (v *Viewing) SetTransit(t Transit) { v.session.transit.Store(&t) }
 
 // SessionInfo is a copy of a session's record.
 type SessionInfo struct {
@@ -77,15 +94,16 @@ type SessionInfo struct {
 	Remote   netip.AddrPort
 	Agent    string
 	Started  time.Time
-	Received uint64 // bytes of media from a publisher
-	Sent     uint64 // bytes handed to a viewer's socket
-	Skips    uint64 // how often a viewer had to jump forward
+	Received uint64   // bytes of media from a publisher
+	Sent     uint64   // bytes handed to a viewer's socket
+	Skips    uint64   // how often a viewer had to jump forward
+	Transit  *Transit // nil: the protocol does not count packets
 }
 
 func (s *session) info() SessionInfo {
 	i := SessionInfo{
 		ID: s.Session, Protocol: s.Protocol, Action: s.action, Key: s.Key, Remote: s.Remote, Agent: s.Agent,
-		Started: time.Unix(0, s.started),
+		Started: time.Unix(0, s.started), Transit: s.transit.Load(),
 	}
 	if l := s.lease; l != nil {
 		i.Received = l.taken.Load()

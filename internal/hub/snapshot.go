@@ -30,6 +30,8 @@ type Totals struct {
 	Received uint64 // bytes of media from publishers
 	Sent     uint64 // bytes handed to viewers' sockets
 	Skips    uint64 // jumps of viewers
+	Missed   uint64 // packets that were lost on the way from publishers, as far as protocols count them
+	Lost     uint64 // the same, on the way to viewers
 }
 
 func (t *Totals) add(s *session) {
@@ -37,6 +39,13 @@ func (t *Totals) add(s *session) {
 	t.Received += i.Received
 	t.Sent += i.Sent
 	t.Skips += i.Skips
+	switch {
+	case i.Transit == nil:
+	case i.Action == ActionPublish:
+		t.Missed += i.Transit.Lost
+	default:
+		t.Lost += i.Transit.Lost
+	}
 }
 
 // StreamInfo describes one stream that is being published, or that waits for a publisher to resume it.

@@ -58,7 +58,7 @@ func (m *Metrics) Handler(h *hub.Hub, e *egress.Egress, version string, more ...
 type window struct {
 	hub *hub.Hub
 
-	streams, sessions, waiting, received, sent, skips, dropped, stalled *prometheus.Desc
+	streams, sessions, waiting, received, sent, skips, missed, lost, dropped, stalled *prometheus.Desc
 }
 
 func newWindow(h *hub.Hub) *window {
@@ -73,6 +73,8 @@ func newWindow(h *hub.Hub) *window {
 		received: desc("vigil_received_bytes_total", "Bytes of media from publishers."),
 		sent:     desc("vigil_sent_bytes_total", "Bytes handed to viewers' sockets."),
 		skips:    desc("vigil_viewer_skips_total", "How often a viewer had to jump to the newest key unit."),
+		missed:   desc("vigil_publisher_lost_packets_total", "Packets that were lost on the way from publishers, of protocols that count them."),
+		lost:     desc("vigil_viewer_lost_packets_total", "Packets that were lost on the way to viewers, as viewers report."),
 		dropped:  desc("vigil_events_dropped_total", "Events that observers were too slow for."),
 		stalled:  desc("vigil_hub_stalled_seconds", "Time since the control loop last turned."),
 	}
@@ -96,6 +98,8 @@ func (w *window) Collect(ch chan<- prometheus.Metric) {
 	counter(w.received, s.Totals.Received)
 	counter(w.sent, s.Totals.Sent)
 	counter(w.skips, s.Totals.Skips)
+	counter(w.missed, s.Totals.Missed)
+	counter(w.lost, s.Totals.Lost)
 	counter(w.dropped, s.DroppedEvents)
 	for l, n := range count(s) {
 		gauge(w.sessions, float64(n), l.protocol, string(l.action))
