@@ -50,4 +50,8 @@ type Net interface {
 	// Listen opens a TCP listener. name stands for it in the log and on the start-up screen: "RTMP". Its Accept fails for good
 	// only: it waits out passing troubles, such as a lack of descriptors, and sees to the limits of connections.
 	Listen(ctx context.Context, name, address string) (net.Listener, error)
+
+	// ListenPacket opens a UDP socket. It is the caller's: nobody is let in or kept out, and a successor of this process opens its own.
+	// errors.ErrUnsupported: this network has none.
+	ListenPacket(ctx context.Context, address string) (*net.UDPConn, error)
 }

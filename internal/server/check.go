@@ -58,6 +58,11 @@ type dryNetwork struct {
 	names map[string]string // by address
 }
 
+// ListenPacket implements protocol.Net.
+func (dryNetwork) ListenPacket(context.Context, string) (*net.UDPConn, error) {
+	return nil, errors.ErrUnsupported
+}
+
 // Listen implements protocol.Net.
 func (n *dryNetwork) Listen(_ context.Context, name, address string) (net.Listener, error) {
 	_, port, err := net.SplitHostPort(address)

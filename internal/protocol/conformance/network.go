@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 // network is a protocol.Net that can be dialled by the listener's name.
 type network interface {
 	Listen(ctx context.Context, name, address string) (net.Listener, error)
+	ListenPacket(ctx context.Context, address string) (*net.UDPConn, error)
 	Dial(ctx context.Context, name string) (net.Conn, error)
 }
 
@@ -35,6 +37,11 @@ func (m *memory) Listen(_ context.Context, name, _ string) (net.Listener, error)
 	}
 	m.listeners[name] = l
 	return l, nil
+}
+
+// ListenPacket implements protocol.Net.
+func (m *memory) ListenPacket(context.Context, string) (*net.UDPConn, error) {
+	return nil, errors.ErrUnsupported
 }
 
 // Dial connects to a listener.
@@ -121,6 +128,20 @@ func (n *loopback) Listen(ctx context.Context, name, _ string) (net.Listener, er
 		return narrowListener{l}, nil
 	}
 	return l, nil
+}
+
+// ListenPacket implements protocol.Net.
+func (*loopback) ListenPacket(ctx context.Context, address string) (*net.UDPConn, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	c, err := lc.ListenPacket(ctx, "udp", "127.0.0.1:"+port)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.UDPConn), nil
 }
 
 // Dial connects to a listener.

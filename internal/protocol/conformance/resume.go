@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ func (s *stage) comebacks() []comeback {
 	pictures.Audio, pictures.BFrames = 0, 0
 	sound := sim.Options{Audio: usual.Audio}
 	late.Start = 10 * time.Hour
-	return []comeback{
+	all := []comeback{
 		{name: "the same", before: usual, after: usual},
 		{name: "other parameter sets", before: usual, after: usual, change: true},
 		{name: "stamps from 0", before: late, after: usual},
@@ -34,6 +35,12 @@ func (s *stage) comebacks() []comeback {
 		{name: "without pictures", before: usual, after: sound},
 		{name: "with pictures", before: sound, after: usual},
 	}
+	if s.room.Announced { // what is new is for others: see lateForOthers
+		all = slices.DeleteFunc(all, func(c comeback) bool {
+			return c.after.Audio != 0 && c.before.Audio == 0 || c.after.Video != 0 && c.before.Video == 0
+		})
+	}
+	return all
 }
 
 // resume (S04, S05): a publisher vanishes, and another goes on with the same stream: viewers keep their connections, DTS rises, and what

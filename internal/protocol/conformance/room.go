@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/protocol"
@@ -22,6 +23,12 @@ type Room struct {
 	Codes Codes
 
 	Hello []byte // what a client begins with, to be sent very slowly
+
+	// Tick is how exact stamps are of a protocol that carries presentation times only; DTS are what its receivers make of them. 0: stamps
+	// are exact, and both are carried.
+	Tick time.Duration
+	// Announced says that publishers and players agree on the tracks before media flow: what joins a stream later is for others.
+	Announced bool
 }
 
 // Form is a variant of what the room can be set to.
@@ -31,7 +38,7 @@ type Form struct {
 	Codecs   []av.Codec // that it carries
 }
 
-// Codes are the protocol's own words for what the hub says.
+// Codes are the protocol's own words for what the hub says. None for the loss of a key: the connection is just closed.
 type Codes struct {
 	Busy, PublishDenied string // to a publisher that is not let in
 	Replaced, Silent    string // to one that loses its key
