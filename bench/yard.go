@@ -99,7 +99,7 @@ func (w *yard) buildServer(ctx context.Context) error {
 	if err := command(ctx, w.root, "go", "build", "-trimpath", "-o", program, source); err != nil {
 		return err
 	}
-	set := append([]string{"rtmp.listen=127.0.0.1:{rtmp}", "http.listen=127.0.0.1:{http}", "data={data}"}, w.set...)
+	set := append([]string{"rtmp.listen=127.0.0.1:{rtmp}", "http.listen=127.0.0.1:{http}", "rtsp.listen=127.0.0.1:{rtsp}", "data={data}"}, w.set...)
 	for _, s := range set {
 		args = append(args, "--set", s)
 	}

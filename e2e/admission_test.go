@@ -42,11 +42,11 @@ func limited(t testing.TB, descriptors int) string {
 type port struct{ name, address string }
 
 func (s *server) ports() []port {
-	all := []port{{"RTMP", s.rtmp}, {"HTTP", s.http}, {"RTMPS", s.rtmps}, {"HTTPS", s.https}}
+	all := []port{{"RTMP", s.rtmp}, {"HTTP", s.http}, {"RTSP", s.rtsp}, {"RTMPS", s.rtmps}, {"HTTPS", s.https}, {"RTSPS", s.rtsps}}
 	return slices.DeleteFunc(all, func(p port) bool { return p.address == "" })
 }
 
-// greet connects to a port and says whether an honest client is served there: RTMP shakes hands, HTTP answers.
+// greet connects to a port and says whether an honest client is served there: RTMP shakes hands, RTSP and HTTP answer.
 func (s *server) greet(ctx context.Context, p port) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -63,12 +63,28 @@ func (s *server) greet(ctx context.Context, p port) error {
 	if strings.HasPrefix(p.name, "RTMP") {
 		return shakeHands(conn)
 	}
+	if strings.HasPrefix(p.name, "RTSP") {
+		return askOptions(conn)
+	}
 	if _, err = io.WriteString(conn, "GET /livez HTTP/1.0\r\n\r\n"); err != nil {
 		return err
 	}
 	b, err := io.ReadAll(conn)
 	if err == nil && !strings.HasPrefix(string(b), "HTTP/1.0 200") {
 		err = fmt.Errorf("answers %.80q", b)
+	}
+	return err
+}
+
+// askOptions has RTSP answer.
+func askOptions(conn net.Conn) error {
+	if _, err := io.WriteString(conn, "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"); err != nil {
+		return err
+	}
+	b := make([]byte, len("RTSP/1.0 200"))
+	_, err := io.ReadFull(conn, b)
+	if err == nil && string(b) != "RTSP/1.0 200" {
+		err = fmt.Errorf("answers %q", b)
 	}
 	return err
 }
@@ -520,7 +536,7 @@ func TestStorm(t *testing.T) {
 	t.Parallel()
 	const publishers, players = 10, 150
 	ports := freePorts(t, 2)
-	settings := []string{"rtmp.listen=" + ports[0], "http.listen=" + ports[1], "data=" + t.TempDir()}
+	settings := []string{"rtmp.listen=" + ports[0], "http.listen=" + ports[1], "rtsp.listen=127.0.0.1:0", "data=" + t.TempDir()}
 	s := boot(t, settings...)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

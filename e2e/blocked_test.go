@@ -44,7 +44,7 @@ func TestBlockedOutput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ports := freePorts(t, 2)
-			cmd := command(t, "--set", "rtmp.listen="+ports[0], "--set", "http.listen="+ports[1], "--set", "data="+t.TempDir(),
+			cmd := command(t, "--set", "rtmp.listen="+ports[0], "--set", "http.listen="+ports[1], "--set", "rtsp.listen=127.0.0.1:0", "--set", "data="+t.TempDir(),
 				"--set", "log.level=debug")
 			if block.out {
 				cmd.Stdout = fullPipe(t)

@@ -171,7 +171,7 @@ func TestFamilyBlockedConsole(t *testing.T) {
 	f := &family{server: &server{data: t.TempDir()}}
 	ports := freePorts(t, 3)
 	f.rtmp, f.http, f.health = ports[0], ports[1], ports[2]
-	cmd := command(t, "--log-level", "debug", "--set", "rtmp.listen="+f.rtmp, "--set", "http.listen="+f.http,
+	cmd := command(t, "--log-level", "debug", "--set", "rtmp.listen="+f.rtmp, "--set", "http.listen="+f.http, "--set", "rtsp.listen=127.0.0.1:0",
 		"--set", "watch.listen="+f.health, "--set", "data="+f.data)
 	prepareFamily(cmd)
 	full := fullPipe(t)

@@ -95,7 +95,7 @@ func TestFamilyOrphan(t *testing.T) {
 	worker := f.status(t).PID
 	begun := time.Now()
 	_ = f.cmd.Process.Kill()
-	for _, address := range []string{f.rtmp, f.http} {
+	for _, address := range []string{f.rtmp, f.rtsp, f.http} {
 		within(t, 5*time.Second, "the port is free", func() bool {
 			l, err := net.Listen("tcp", address)
 			if err == nil {

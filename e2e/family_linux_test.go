@@ -67,7 +67,7 @@ func rearAs(t testing.TB, how func(*exec.Cmd), settings ...string) *family {
 	t.Helper()
 	f := &family{server: &server{}}
 	all := append([]string{
-		"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "watch.listen=127.0.0.1:0", "data=" + t.TempDir(),
+		"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "rtsp.listen=127.0.0.1:0", "watch.listen=127.0.0.1:0", "data=" + t.TempDir(),
 	}, settings...)
 	for _, kv := range all {
 		if strings.HasPrefix(kv, "--") {

@@ -46,7 +46,7 @@ func (f *family) load(t testing.TB, publishers, viewers int) *familyLoad {
 	for i := range viewers {
 		l.wg.Go(func() { l.view(ctx, f.target(fmt.Sprintf("family-%d", i%publishers)), plainWays[i%len(plainWays)]) })
 	}
-	for _, address := range []string{f.rtmp, f.http} {
+	for _, address := range []string{f.rtmp, f.rtsp, f.http} {
 		l.wg.Go(func() { l.dial(ctx, address) })
 	}
 	l.wg.Go(func() { l.get(ctx) })

@@ -115,13 +115,13 @@ func (s *server) alone(t testing.TB) bool {
 // has says whether there are so many publishers and viewers, and no connection that has come to nothing yet.
 func (s *server) has(t testing.TB, publishers, viewers int) bool {
 	t.Helper()
-	listeners := 2
+	sockets := 5 // listeners, and the pair for RTSP by UDP
 	if s.rtmps != "" {
-		listeners = 4
+		sockets = 8
 	}
 	st := s.streams(t)
 	return st.Publishers == publishers && st.Viewers == viewers && len(st.Waiting) == 0 &&
-		s.sockets(t) <= listeners+publishers+viewers+1 // one may be ours
+		s.sockets(t) <= sockets+publishers+viewers+1 // one may be ours
 }
 
 // sockets is how many sockets the program has, as the kernel lists them.

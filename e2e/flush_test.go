@@ -112,7 +112,7 @@ func TestPause(t *testing.T) {
 			v := &viewing{done: make(chan struct{})}
 			go func() {
 				defer close(v.done)
-				_ = v.read(p.ReadTag) // its end is the test's
+				_ = v.read(p.Read) // its end is the test's
 			}()
 			count := func() int { u, _ := v.got(); return len(u) }
 			within(t, 5*time.Second, "units come", func() bool { return count() > 20 })

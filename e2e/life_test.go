@@ -96,7 +96,7 @@ func TestTerminate(t *testing.T) {
 func TestKill(t *testing.T) {
 	t.Parallel()
 	ports := freePorts(t, 2)
-	settings := []string{"rtmp.listen=" + ports[0], "http.listen=" + ports[1], "data=" + t.TempDir()}
+	settings := []string{"rtmp.listen=" + ports[0], "http.listen=" + ports[1], "rtsp.listen=127.0.0.1:0", "data=" + t.TempDir()}
 	s := boot(t, settings...)
 	units := unitsOf(t, clipAAC)
 	secret := s.secret
@@ -127,7 +127,7 @@ func TestBusyPort(t *testing.T) {
 	}
 	defer l.Close()
 	for _, key := range []string{"rtmp.listen", "http.listen"} {
-		settings := map[string]string{"rtmp.listen": "127.0.0.1:0", "http.listen": "127.0.0.1:0", "data": t.TempDir()}
+		settings := map[string]string{"rtmp.listen": "127.0.0.1:0", "http.listen": "127.0.0.1:0", "rtsp.listen": "127.0.0.1:0", "data": t.TempDir()}
 		settings[key] = l.Addr().String()
 		args := []string{}
 		for k, v := range settings {
@@ -195,7 +195,7 @@ func TestJSONLog(t *testing.T) {
 	data := t.TempDir()
 	s := &server{rtmp: ports[0], http: ports[1], data: data}
 	s.process = launch(t, command(t, "--log-format", "json", "--log-level", "debug",
-		"--set", "rtmp.listen="+ports[0], "--set", "http.listen="+ports[1], "--set", "data="+data))
+		"--set", "rtmp.listen="+ports[0], "--set", "http.listen="+ports[1], "--set", "rtsp.listen=127.0.0.1:0", "--set", "data="+data))
 	s.awaitReady(t)
 	units := unitsOf(t, clipAAC)
 	p := publish(t, s, "json", flv.Enhanced, trackOf(av.Video, units), trackOf(av.Audio, units))

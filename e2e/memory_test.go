@@ -131,7 +131,7 @@ func TestMemoryPressure(t *testing.T) {
 // A server that needs more memory than it may have ends with an exit code of its own, and leaves a profile.
 func TestMemoryEnd(t *testing.T) {
 	t.Parallel()
-	s := boot(t, append(hoarding("64MiB"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "data="+t.TempDir())...)
+	s := boot(t, append(hoarding("64MiB"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "rtsp.listen=127.0.0.1:0", "data="+t.TempDir())...)
 	h := newHoard(t, s, 80<<20/hoardUnit)
 	for len(h.streams) > 0 && h.grow() == nil {
 	}

@@ -257,7 +257,7 @@ func (v *viewing) readRTMP(ctx context.Context, rawURL string) error {
 	if err := c.Play(ctx); err != nil {
 		return err
 	}
-	return v.read(c.ReadTag)
+	return v.read(demuxed(c.ReadTag))
 }
 
 func (v *viewing) readHTTP(ctx context.Context, rawURL string) error {
@@ -274,17 +274,24 @@ func (v *viewing) readHTTP(ctx context.Context, rawURL string) error {
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("%w: %s", errNotFLV, res.Status)
 	}
-	return v.read(flv.NewReader(res.Body, flv.BodyMax).Read)
+	return v.read(demuxed(flv.NewReader(res.Body, flv.BodyMax).Read))
 }
 
-func (v *viewing) read(next func() (flv.Tag, error)) error {
+// demuxed is what reads the units of the tags that next reads.
+func demuxed(next func() (flv.Tag, error)) func() ([]*av.AccessUnit, error) {
 	var d flv.Demuxer
-	for {
+	return func() ([]*av.AccessUnit, error) {
 		tag, err := next()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		units, err := d.Demux(tag)
+		return d.Demux(tag)
+	}
+}
+
+func (v *viewing) read(next func() ([]*av.AccessUnit, error)) error {
+	for {
+		units, err := next()
 		if err != nil {
 			return err
 		}

@@ -96,7 +96,7 @@ func (s *server) follow(t testing.TB, c string) {
 	}
 	cmd := exec.Command("sh", "-c", "exec "+c)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(environment(), "VIGIL_RTMP_LISTEN=127.0.0.1:0", "VIGIL_HTTP_LISTEN=127.0.0.1:0", "VIGIL_DATA="+s.data)
+	cmd.Env = append(environment(), "VIGIL_RTMP_LISTEN=127.0.0.1:0", "VIGIL_HTTP_LISTEN=127.0.0.1:0", "VIGIL_RTSP_LISTEN=127.0.0.1:0", "VIGIL_DATA="+s.data)
 	s.process = launch(t, cmd)
 	s.awaitBoot(t)
 }
@@ -119,7 +119,7 @@ func TestGoRun(t *testing.T) {
 	cmd := exec.Command("go", "run", "./cmd/vigil")
 	cmd.Dir = ".."
 	s := &server{data: t.TempDir()}
-	cmd.Env = append(environment(), "CGO_ENABLED=0", "VIGIL_RTMP_LISTEN=127.0.0.1:0", "VIGIL_HTTP_LISTEN=127.0.0.1:0", "VIGIL_DATA="+s.data)
+	cmd.Env = append(environment(), "CGO_ENABLED=0", "VIGIL_RTMP_LISTEN=127.0.0.1:0", "VIGIL_HTTP_LISTEN=127.0.0.1:0", "VIGIL_RTSP_LISTEN=127.0.0.1:0", "VIGIL_DATA="+s.data)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that an interrupt reaches "go run" and what it runs, as from a terminal
 	s.process = launch(t, cmd)
 	s.awaitBoot(t)

@@ -29,14 +29,14 @@ import (
 // server is the program under test, running.
 type server struct {
 	*process
-	rtmp, http   string // addresses
-	rtmps, https string // the same with TLS, if it has that
-	trust        *tls.Config
-	data         string
-	secret       string
+	rtmp, http, rtsp    string // addresses
+	rtmps, https, rtsps string // the same with TLS, if it has that
+	trust               *tls.Config
+	data                string
+	secret              string
 }
 
-var listening = regexp.MustCompile(`(?m)^  (RTMPS?|HTTPS?) +(127\.0\.0\.1:\d+)$`)
+var listening = regexp.MustCompile(`(?m)^  (RTMPS?|RTSPS?|HTTPS?) +(127\.0\.0\.1:\d+)$`)
 
 // serve starts the program on free ports with settings KEY=VALUE, waits until it is ready, and stops it when the test ends:
 // in order, without a race or a panic.
@@ -48,7 +48,7 @@ func serve(t testing.TB, settings ...string) *server {
 // serveFrom is serve with the program at path.
 func serveFrom(t testing.TB, path string, settings ...string) *server {
 	t.Helper()
-	s := bootFrom(t, path, append([]string{"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "data=" + t.TempDir()}, settings...)...)
+	s := bootFrom(t, path, append([]string{"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "rtsp.listen=127.0.0.1:0", "data=" + t.TempDir()}, settings...)...)
 	t.Cleanup(func() { s.stop(t) })
 	return s
 }
@@ -58,10 +58,10 @@ func serveTLS(t testing.TB, settings ...string) *server {
 	t.Helper()
 	cert, key, trust := certify(t)
 	s := serve(t, append([]string{
-		"rtmp.tls.listen=127.0.0.1:0", "http.tls.listen=127.0.0.1:0", "tls.cert=" + cert, "tls.key=" + key,
+		"rtmp.tls.listen=127.0.0.1:0", "http.tls.listen=127.0.0.1:0", "rtsp.tls.listen=127.0.0.1:0", "tls.cert=" + cert, "tls.key=" + key,
 	}, settings...)...)
 	s.trust = trust
-	if s.rtmps == "" || s.https == "" {
+	if s.rtmps == "" || s.https == "" || s.rtsps == "" {
 		t.Fatalf("the program does not tell where it listens with TLS:\n%s", s.out.String())
 	}
 	return s
@@ -101,7 +101,9 @@ func certify(t testing.TB) (cert, key string, trust *tls.Config) {
 
 // target is the stream live/name for players of our own.
 func (s *server) target(name string) faults.Target {
-	return faults.Target{RTMP: s.rtmp, HTTP: s.http, RTMPS: s.rtmps, HTTPS: s.https, TLS: s.trust, Live: "live/" + name}
+	return faults.Target{
+		RTMP: s.rtmp, HTTP: s.http, RTSP: s.rtsp, RTMPS: s.rtmps, HTTPS: s.https, RTSPS: s.rtsps, TLS: s.trust, Live: "live/" + name,
+	}
 }
 
 // environment is this process's, without what the program would take for settings of its own.
@@ -151,9 +153,11 @@ func (s *server) awaitBoot(t testing.TB) {
 	t.Helper()
 	within(t, 90*time.Second, "the program tells where it listens", func() bool {
 		for _, m := range listening.FindAllStringSubmatch(s.out.String(), -1) {
-			*map[string]*string{"RTMP": &s.rtmp, "HTTP": &s.http, "RTMPS": &s.rtmps, "HTTPS": &s.https}[m[1]] = m[2]
+			*map[string]*string{
+				"RTMP": &s.rtmp, "HTTP": &s.http, "RTSP": &s.rtsp, "RTMPS": &s.rtmps, "HTTPS": &s.https, "RTSPS": &s.rtsps,
+			}[m[1]] = m[2]
 		}
-		return s.rtmp != "" && s.http != "" || s.ended()
+		return s.rtmp != "" && s.http != "" && s.rtsp != "" || s.ended()
 	})
 	if s.ended() {
 		t.Fatalf("the program has ended\n%s", s.errors.tail(20))
@@ -213,6 +217,9 @@ var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{Dis
 
 // rtmpURL and flvURL are where the stream live/name is.
 func (s *server) rtmpURL(name string) string { return "rtmp://" + s.rtmp + "/live/" + name }
+
+// rtspURL is the same for RTSP.
+func (s *server) rtspURL(name string) string { return "rtsp://" + s.rtsp + "/live/" + name }
 
 func (s *server) flvURL(name string) string {
 	return "http://" + s.http + "/live/" + name + ".live.flv"

@@ -62,7 +62,7 @@ const acceptMost = 3 * time.Second
 func TestVanishedPublisher(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t)
-	for _, way := range []faults.Way{faults.RTMP, faults.RTMPS} {
+	for _, way := range []faults.Way{faults.RTMP, faults.RTMPS, faults.RTSP, faults.RTSPS} {
 		t.Run(string(way), func(t *testing.T) {
 			t.Parallel()
 			to := s.target("vanish-" + strings.ToLower(string(way)))
@@ -144,7 +144,7 @@ func TestVanishedAlone(t *testing.T) {
 	t.Parallel()
 	const silence, room = 5 * time.Second, 500 * time.Millisecond // the defaults
 	s := serveTLS(t)
-	over := map[faults.Way]string{faults.RTMP: s.rtmp, faults.RTMPS: s.rtmps}
+	over := map[faults.Way]string{faults.RTMP: s.rtmp, faults.RTMPS: s.rtmps, faults.RTSP: s.rtsp, faults.RTSPS: s.rtsps}
 	name := func(way faults.Way) string { return "alone-" + strings.ToLower(string(way)) }
 	lost := map[faults.Way]*faults.Publisher{}
 	var stops []func()
@@ -177,7 +177,12 @@ func TestVanishedAlone(t *testing.T) {
 		}
 	}
 	within(t, 30*time.Second-time.Since(gone), "the kernel has forgotten the connections", func() bool {
-		return !connected(t, over[faults.RTMP], lost[faults.RTMP].Address()) && !connected(t, over[faults.RTMPS], lost[faults.RTMPS].Address())
+		for way, address := range over {
+			if connected(t, address, lost[way].Address()) {
+				return false
+			}
+		}
+		return true
 	})
 	t.Logf("the kernel has forgotten them after %v", time.Since(gone))
 }
@@ -248,7 +253,7 @@ func TestAbortedPublish(t *testing.T) {
 						if how == faults.Deaf || how == faults.Silent {
 							limit = c.silence + 750*time.Millisecond // the grain of the hub's clock, and of the attempts
 						}
-						p, took, _, err := faults.Insist(t.Context(), to, []faults.Way{faults.RTMPS, faults.RTMP}[step%2], both(0), 100*time.Millisecond)
+						p, took, _, err := faults.Insist(t.Context(), to, []faults.Way{faults.RTMPS, faults.RTMP, faults.RTSP}[step%3], both(0), 100*time.Millisecond)
 						if err != nil || took > limit {
 							t.Errorf("%v after message %d: the name is free after %v: %v", how, step, took, err)
 							return

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/e2e/faults"
-	"github.com/vigil-media/vigil/internal/container/flv"
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
 // ways are all in which one can be played to; plainWays those without TLS.
 var (
-	plainWays  = []faults.Way{faults.RTMP, faults.HTTP, faults.WS}
-	secureWays = []faults.Way{faults.RTMPS, faults.HTTPS, faults.WSS}
+	plainWays  = []faults.Way{faults.RTMP, faults.HTTP, faults.WS, faults.RTSP}
+	secureWays = []faults.Way{faults.RTMPS, faults.HTTPS, faults.WSS, faults.RTSPS}
 	ways       = append(append([]faults.Way{}, plainWays...), secureWays...)
 )
 
@@ -31,6 +31,7 @@ type watcher struct {
 	check sim.Checker
 	tag   sim.Tag       // of the last unit
 	dts   time.Duration // of the last unit
+	shown uint64        // number of the last picture
 	last  time.Time     // when the last unit came
 	worst time.Duration // the longest time without one
 	err   error         // why it ended; nil: it was told to, or the stream is over
@@ -60,18 +61,13 @@ func (w *watcher) run(ctx context.Context, to faults.Target) error {
 	}
 	defer p.Close()
 	defer context.AfterFunc(ctx, func() { p.Close() })()
-	return w.read(p.ReadTag)
+	return w.read(p.Read)
 }
 
 // read judges all units that come.
-func (w *watcher) read(next func() (flv.Tag, error)) error {
-	var d flv.Demuxer
+func (w *watcher) read(next func() ([]*av.AccessUnit, error)) error {
 	for {
-		tag, err := next()
-		if err != nil {
-			return err
-		}
-		units, err := d.Demux(tag)
+		units, err := next()
 		if err != nil {
 			return err
 		}
@@ -86,6 +82,9 @@ func (w *watcher) read(next func() (flv.Tag, error)) error {
 				break
 			}
 			w.tag, _ = sim.Read(u) // it has just been read
+			if u.Track.Kind() == av.Video {
+				w.shown = w.tag.TrackSeq
+			}
 		}
 		w.mu.Unlock()
 		if err != nil {
@@ -112,6 +111,13 @@ func (w *watcher) newest() (sim.Tag, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tag, w.dts
+}
+
+// picture is the number of the picture that came last.
+func (w *watcher) picture() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.shown
 }
 
 // over says whether it has ended.

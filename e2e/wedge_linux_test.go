@@ -408,7 +408,7 @@ func (w *wedged) shutsQuickly(t testing.TB) (began time.Time) {
 	open := ""
 	if !eventually(5*time.Second, func() bool {
 		open = ""
-		for _, address := range []string{w.rtmp, w.http} {
+		for _, address := range []string{w.rtmp, w.rtsp, w.http} {
 			if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 				_ = conn.Close()
 				open += " " + address

@@ -61,7 +61,7 @@ func bear(t *testing.T, data string, settings ...string) *wedged {
 	t.Helper()
 	w := &wedged{family: &family{server: &server{data: data}}}
 	for _, kv := range append([]string{
-		"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "watch.listen=127.0.0.1:0", "data=" + w.data,
+		"rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "rtsp.listen=127.0.0.1:0", "watch.listen=127.0.0.1:0", "data=" + w.data,
 	}, settings...) {
 		w.flags = append(w.flags, "--set", kv)
 	}
@@ -86,7 +86,7 @@ func (w *wedged) knock(t *testing.T) {
 	go func() {
 		defer close(done)
 		for tick := time.NewTicker(50 * time.Millisecond); t.Context().Err() == nil; <-tick.C {
-			for _, address := range []string{w.rtmp, w.http} {
+			for _, address := range []string{w.rtmp, w.rtsp, w.http} {
 				conn, err := net.DialTimeout("tcp", address, time.Second)
 				if err != nil {
 					w.refused.Add(1)

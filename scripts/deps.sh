@@ -17,6 +17,7 @@ needs=(
 	'element rtmp2sink|gstreamer1.0-plugins-bad'
 	'element x264enc|gstreamer1.0-plugins-ugly'
 	'element avdec_h264|gstreamer1.0-libav'
+	'element rtspclientsink|gstreamer1.0-rtsp'
 	'command node|nodejs npm'
 	'command npm|npm'
 	'command openssl|openssl'

@@ -16,10 +16,10 @@ import (
 
 // Target is the server that is harmed.
 type Target struct {
-	RTMP, HTTP   string      // addresses
-	RTMPS, HTTPS string      // the same with TLS, if there are any
-	TLS          *tls.Config // of a client that trusts the server
-	Live         string      // app/name of a stream that is being published all the time
+	RTMP, HTTP, RTSP    string      // addresses
+	RTMPS, HTTPS, RTSPS string      // the same with TLS, if there are any
+	TLS                 *tls.Config // of a client that trusts the server
+	Live                string      // app/name of a stream that is being published all the time
 }
 
 // Cycle is one session that is cut off somewhere (R01).
@@ -54,10 +54,10 @@ const againLimit = 4 * time.Second
 func NewCycle(r *rand.Rand, t Target) Cycle {
 	kinds := [...]Kind{PublishAndCut, PlayAndCut, PlayAndCut, PublishAndCut, PlayAndCut, WaitAndCut}
 	c := Cycle{Kind: kinds[r.IntN(len(kinds))], How: Break(r.IntN(2))}
-	plain, secure := []Way{RTMP, HTTP, WS}, []Way{RTMPS, HTTPS, WSS}
+	plain, secure := []Way{RTMP, HTTP, WS, RTSP}, []Way{RTMPS, HTTPS, WSS, RTSPS}
 	most := readMost
 	if c.Kind != PlayAndCut {
-		plain, secure, most = []Way{RTMP}, []Way{RTMPS}, writeMost
+		plain, secure, most = []Way{RTMP, RTSP}, []Way{RTMPS, RTSPS}, writeMost
 	}
 	if c.Over = plain[r.IntN(len(plain))]; t.RTMPS != "" && r.IntN(3) == 0 {
 		c.Over = secure[r.IntN(len(secure))]
@@ -131,7 +131,7 @@ func publishAgain(ctx context.Context, t Target, w Way) error {
 func play(ctx context.Context, conn *cutConn, t Target, w Way) error {
 	p, err := playOn(ctx, conn.TCPConn, conn, t, w)
 	for err == nil {
-		_, err = p.ReadTag()
+		_, err = p.Read()
 	}
 	return err
 }

@@ -14,9 +14,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/amf"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp"
+	"github.com/vigil-media/vigil/internal/protocol/rtsp"
 )
 
 // Way is how a player is played to.
@@ -30,6 +32,8 @@ const (
 	HTTPS Way = "HTTPS-FLV"
 	WS    Way = "WS-FLV"
 	WSS   Way = "WSS-FLV"
+	RTSP  Way = "RTSP" // over TCP
+	RTSPS Way = "RTSPS"
 )
 
 // Player has asked to be played to. How it goes on is its owner's choice: one that never reads stalls (Q06, N01; F-ZWIN).
@@ -37,8 +41,10 @@ type Player struct {
 	conn   net.Conn
 	tcp    *net.TCPConn                // under it
 	client *rtmp.Client                // of RTMP
+	camera *rtsp.Client                // of RTSP
 	read   func() (flv.Tag, error)     // of what comes next
 	begin  func(p *Player) (err error) // reads what comes before the first tag; nil: that has been done
+	demux  flv.Demuxer
 }
 
 // Play connects and asks for the target's stream. A narrow player has hardly any room for what comes. Of HTTP, the
@@ -70,11 +76,11 @@ func playAt(ctx context.Context, t Target, w Way, narrow bool, rate *atomic.Int6
 
 // address is where one plays.
 func (t *Target) address(w Way) string {
-	return map[Way]string{RTMP: t.RTMP, RTMPS: t.RTMPS, HTTP: t.HTTP, WS: t.HTTP, HTTPS: t.HTTPS, WSS: t.HTTPS}[w]
+	return map[Way]string{RTMP: t.RTMP, RTMPS: t.RTMPS, HTTP: t.HTTP, WS: t.HTTP, HTTPS: t.HTTPS, WSS: t.HTTPS, RTSP: t.RTSP, RTSPS: t.RTSPS}[w]
 }
 
 // secure says whether there is TLS under it.
-func (w Way) secure() bool { return w == RTMPS || w == HTTPS || w == WSS }
+func (w Way) secure() bool { return w == RTMPS || w == HTTPS || w == WSS || w == RTSPS }
 
 func playOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w Way) (*Player, error) {
 	var err error
@@ -86,9 +92,13 @@ func playOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w Wa
 		conn = secure
 	}
 	p := &Player{conn: conn, tcp: tcp}
-	if w == RTMP || w == RTMPS {
+	switch w { //nolint:exhaustive // the others are HTTP
+	case RTMP, RTMPS:
 		err = p.playRTMP(ctx, &url.URL{Scheme: "rtmp", Host: t.address(w), Path: "/" + t.Live})
-	} else {
+	case RTSP, RTSPS:
+		p.camera = rtsp.NewClient(conn, &url.URL{Scheme: "rtsp", Host: t.address(w), Path: "/" + t.Live})
+		err = p.camera.Play(ctx)
+	default:
 		err = p.ask(t, w == WS || w == WSS)
 	}
 	if err != nil {
@@ -133,16 +143,24 @@ func (p *Player) ask(t Target, socket bool) error {
 	return err
 }
 
-// ReadTag returns the next media, or io.EOF at the end of the stream.
-func (p *Player) ReadTag() (flv.Tag, error) {
+// Read returns the next units, which may be none, or io.EOF at the end of the stream.
+func (p *Player) Read() ([]*av.AccessUnit, error) {
+	if p.camera != nil {
+		u, err := p.camera.ReadUnit()
+		return []*av.AccessUnit{u}, err
+	}
 	if p.begin != nil {
 		err := p.begin(p)
 		p.begin = nil
 		if err != nil {
-			return flv.Tag{}, err
+			return nil, err
 		}
 	}
-	return p.read()
+	tag, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	return p.demux.Demux(tag)
 }
 
 // Discard reads to the end of the connection and throws away what comes.

@@ -17,16 +17,16 @@ import (
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp"
+	"github.com/vigil-media/vigil/internal/protocol/rtsp"
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
 // Publisher publishes what an encoder of sim makes, and can vanish. One goroutine writes; the other methods may be called by any.
 type Publisher struct {
-	tcp    *net.TCPConn
-	client *rtmp.Client
-	enc    *sim.Encoder
-	sent   map[int]*av.Track // whose configuration has been sent, by ID
-	ended  chan struct{}     // closed when the server has closed the connection, or the publisher itself
+	tcp   *net.TCPConn
+	to    encoder
+	enc   *sim.Encoder
+	ended chan struct{} // closed when the server has closed the connection, or the publisher itself
 
 	mu   sync.Mutex
 	said bytes.Buffer // what the server has said since it let the publisher in, up to saidMax
@@ -34,8 +34,14 @@ type Publisher struct {
 
 const saidMax = 64 << 10
 
-// Publish takes the target's stream, over RTMP or RTMPS. It returns when the server has let the publisher in; a refusal is an
-// *rtmp.StatusError.
+// encoder is a client that has been let in, by its protocol.
+type encoder interface {
+	write(u *av.AccessUnit) error
+	unpublish() error // as encoders do that mean it
+}
+
+// Publish takes the target's stream, over RTMP or RTSP, or the same with TLS. It returns when the server has let the publisher in; a
+// refusal is one that Refused knows.
 func Publish(ctx context.Context, t Target, w Way, o sim.Options) (*Publisher, error) {
 	var d net.Dialer
 	plain, err := d.DialContext(ctx, "tcp", t.address(w))
@@ -59,24 +65,41 @@ func publishOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w
 		}
 		conn = secure
 	}
-	p := &Publisher{tcp: tcp, enc: sim.New(o), sent: map[int]*av.Track{}, ended: make(chan struct{})}
+	p := &Publisher{tcp: tcp, enc: sim.New(o), ended: make(chan struct{})}
 	var err error
-	if p.client, err = rtmp.NewClient(ctx, conn, &url.URL{Scheme: "rtmp", Host: "vigil.test", Path: "/" + t.Live}, false); err != nil {
-		return nil, err
-	}
-	if err = p.client.Publish(ctx); err == nil {
-		err = p.client.WriteTag(flv.Tag{Type: flv.ScriptTag, Body: p.metadata()})
+	if w == RTSP || w == RTSPS {
+		p.to, err = announce(ctx, conn, t, p.enc)
+	} else {
+		p.to, err = connectFlash(ctx, conn, t, p.enc)
 	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	go p.listen()
+	go p.listen(conn)
 	return p, nil
 }
 
-func (p *Publisher) metadata() []byte {
+// flashEncoder publishes by RTMP.
+type flashEncoder struct {
+	client *rtmp.Client
+	sent   map[int]*av.Track // whose configuration has been sent, by ID
+}
+
+// connectFlash is let in by RTMP.
+func connectFlash(ctx context.Context, conn net.Conn, t Target, e *sim.Encoder) (encoder, error) {
+	c, err := rtmp.NewClient(ctx, conn, &url.URL{Scheme: "rtmp", Host: "vigil.test", Path: "/" + t.Live}, false)
+	if err != nil {
+		return nil, err
+	}
+	if err = c.Publish(ctx); err == nil {
+		err = c.WriteTag(flv.Tag{Type: flv.ScriptTag, Body: metadata(e)})
+	}
+	return &flashEncoder{c, map[int]*av.Track{}}, err
+}
+
+func metadata(e *sim.Encoder) []byte {
 	var video, audio *av.Track
-	for _, t := range p.enc.Tracks() {
+	for _, t := range e.Tracks() {
 		if t.Kind() == av.Video {
 			video = t
 		} else {
@@ -86,12 +109,40 @@ func (p *Publisher) metadata() []byte {
 	return flv.Enhanced.AppendMetadata(nil, video, audio)
 }
 
+func (f *flashEncoder) write(u *av.AccessUnit) error {
+	ms, typ := flv.Milliseconds(u.DTS), flv.TypeFor(u.Track.Kind())
+	if f.sent[u.Track.ID] != u.Track {
+		f.sent[u.Track.ID] = u.Track
+		if b := flv.Enhanced.AppendConfig(nil, u.Track); len(b) > 0 {
+			if err := f.client.WriteTag(flv.Tag{Type: typ, Time: ms, Body: b}); err != nil {
+				return err
+			}
+		}
+	}
+	return f.client.WriteTag(flv.Tag{Type: typ, Time: ms, Body: flv.Enhanced.AppendUnit(nil, u)})
+}
+
+func (f *flashEncoder) unpublish() error { return f.client.Unpublish() }
+
+// camera publishes by RTSP.
+type camera struct{ client *rtsp.Client }
+
+// announce is let in by RTSP.
+func announce(ctx context.Context, conn net.Conn, t Target, e *sim.Encoder) (encoder, error) {
+	c := rtsp.NewClient(conn, &url.URL{Scheme: "rtsp", Host: "vigil.test", Path: "/" + t.Live})
+	return camera{c}, c.Publish(ctx, e.Tracks())
+}
+
+func (c camera) write(u *av.AccessUnit) error { return c.client.WriteUnit(u) }
+
+func (c camera) unpublish() error { return c.client.Teardown() }
+
 // listen keeps the beginning of what the server says.
-func (p *Publisher) listen() {
+func (p *Publisher) listen(conn net.Conn) {
 	defer close(p.ended)
 	b := make([]byte, 4<<10)
 	for {
-		n, err := p.client.Conn().Read(b)
+		n, err := conn.Read(b)
 		p.mu.Lock()
 		p.said.Write(b[:min(n, saidMax-p.said.Len())])
 		p.mu.Unlock()
@@ -106,7 +157,7 @@ func (p *Publisher) Ended() <-chan struct{} { return p.ended }
 
 var statusCode = regexp.MustCompile(`NetStream\.Publish\.(BadName|BadAuth|Failed)`)
 
-// Told is the status with which the server has ended the publisher, or "" if it has said nothing of the kind.
+// Told is the status with which the server has ended a publisher over RTMP, or "" if it has said nothing of the kind.
 func (p *Publisher) Told() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,20 +165,7 @@ func (p *Publisher) Told() string {
 }
 
 // Next sends the next unit.
-func (p *Publisher) Next() error { return p.write(p.enc.Next()) }
-
-func (p *Publisher) write(u *av.AccessUnit) error {
-	ms, typ := flv.Milliseconds(u.DTS), flv.TypeFor(u.Track.Kind())
-	if p.sent[u.Track.ID] != u.Track {
-		p.sent[u.Track.ID] = u.Track
-		if b := flv.Enhanced.AppendConfig(nil, u.Track); len(b) > 0 {
-			if err := p.client.WriteTag(flv.Tag{Type: typ, Time: ms, Body: b}); err != nil {
-				return err
-			}
-		}
-	}
-	return p.client.WriteTag(flv.Tag{Type: typ, Time: ms, Body: flv.Enhanced.AppendUnit(nil, u)})
-}
+func (p *Publisher) Next() error { return p.to.write(p.enc.Next()) }
 
 // Encode sends units at the speed of their stamps until ctx ends, which is no error.
 func (p *Publisher) Encode(ctx context.Context) error {
@@ -145,7 +183,7 @@ func (p *Publisher) Encode(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := p.write(u); err != nil {
+		if err := p.to.write(u); err != nil {
 			return err
 		}
 	}
@@ -159,7 +197,7 @@ func (p *Publisher) Return() error { return undeafen(p.tcp) }
 
 // Unpublish ends publishing as encoders do that mean it, and closes the connection.
 func (p *Publisher) Unpublish() error {
-	err := p.client.Unpublish()
+	err := p.to.unpublish()
 	if half := p.tcp.CloseWrite(); !errors.Is(half, syscall.ENOTCONN) { // the server may have closed it already
 		err = errors.Join(err, half)
 	}
@@ -167,7 +205,7 @@ func (p *Publisher) Unpublish() error {
 }
 
 // UnpublishReset says that it is done and breaks the connection in the same moment.
-func (p *Publisher) UnpublishReset() error { return errors.Join(p.client.Unpublish(), p.Reset()) }
+func (p *Publisher) UnpublishReset() error { return errors.Join(p.to.unpublish(), p.Reset()) }
 
 // Reset breaks the connection with RST, Close with FIN.
 func (p *Publisher) Reset() error { return errors.Join(p.tcp.SetLinger(0), p.tcp.Close()) }
@@ -180,8 +218,9 @@ func (p *Publisher) Address() string { return p.tcp.LocalAddr().String() }
 
 // Refused says whether err is an orderly refusal to publish, and not a connection that broke.
 func Refused(err error) bool {
-	_, ok := errors.AsType[*rtmp.StatusError](err)
-	return ok
+	_, flash := errors.AsType[*rtmp.StatusError](err)
+	_, camera := errors.AsType[*rtsp.StatusError](err)
+	return flash || camera
 }
 
 // Insist is an encoder that asks for the target's stream until it is let in, and begins again some time after each refusal (S02, S04). It
@@ -271,15 +310,9 @@ func (keepOpen) Close() error { return nil }
 
 // exchange is all that there is to a short publication, up to its third picture.
 func exchange(ctx context.Context, conn net.Conn, t Target) error {
-	c, err := rtmp.NewClient(ctx, conn, &url.URL{Scheme: "rtmp", Host: "vigil.test", Path: "/" + t.Live}, false)
-	if err != nil {
-		return err
-	}
-	if err = c.Publish(ctx); err != nil {
-		return err
-	}
-	p := &Publisher{client: c, enc: sim.New(sim.Options{Video: av.H264}), sent: map[int]*av.Track{}}
-	if err = c.WriteTag(flv.Tag{Type: flv.ScriptTag, Body: p.metadata()}); err != nil {
+	p := &Publisher{enc: sim.New(sim.Options{Video: av.H264})}
+	var err error
+	if p.to, err = connectFlash(ctx, conn, t, p.enc); err != nil {
 		return err
 	}
 	for range 3 {
@@ -287,5 +320,5 @@ func exchange(ctx context.Context, conn net.Conn, t Target) error {
 			return err
 		}
 	}
-	return c.Unpublish()
+	return p.to.unpublish()
 }

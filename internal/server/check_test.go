@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 		{"watch.listen=:8080", "HTTP and watch cannot both listen on :8080"},
 		{"watch.listen=127.0.0.1:1935", "RTMP and watch cannot both listen on 127.0.0.1:1935 and :1935"},
 		{"http.listen=:8081", ""}, // watch.listen yields
-		{"rtmp.listen= http.listen=", "every listener is off"},
+		{"rtmp.listen= http.listen= rtsp.listen=", "every listener is off"},
 		{"data=", "a folder is needed"},
 	} {
 		cfg, err := conf.Load(conf.Source{Set: strings.Fields(c.set), Known: server.Known()})
@@ -81,7 +81,7 @@ var sane = map[string][]string{
 		"limits.publishers_per_address", "limits.viewers", "limits.viewers_per_stream", "limits.viewers_per_app", "limits.viewers_per_address",
 		"limits.bandwidth", "limits.bandwidth_per_stream", "limits.bandwidth_per_app", "limits.bandwidth_per_address",
 		"limits.publisher_bandwidth", "limits.connections_per_address", "limits.handshakes",
-		"limits.handshakes_per_address", "rtmp.connections",
+		"limits.handshakes_per_address", "rtmp.connections", "rtsp.connections",
 	},
 }
 

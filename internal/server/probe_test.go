@@ -73,7 +73,7 @@ func (godparent) Safe() bool                                                 { r
 func newProbed(t testing.TB, set ...string) *probed {
 	t.Helper()
 	c, err := conf.Load(conf.Source{Known: Known(), Set: append([]string{
-		"data=" + filepath.Join(t.TempDir(), "data"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0",
+		"data=" + filepath.Join(t.TempDir(), "data"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "rtsp.listen=127.0.0.1:0",
 		"api.secret=" + probedSecret,
 	}, set...)})
 	if err != nil {

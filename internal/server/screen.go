@@ -72,6 +72,9 @@ func (s *Server) screen() []byte {
 	}
 	if port, ok := s.port("HTTP"); ok {
 		fmt.Fprintf(&b, "  ffplay http://127.0.0.1:%s/live/cam1.live.flv\n", port)
+		if camera, ok := s.port("RTSP"); ok {
+			fmt.Fprintf(&b, "  ffplay rtsp://127.0.0.1:%s/live/cam1\n", camera)
+		}
 		fmt.Fprintf(&b, "  curl -H \"%s\" http://127.0.0.1:%s/api/v1/streams\n", header, port)
 	}
 	b.WriteString("\n")

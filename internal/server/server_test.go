@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func load(t testing.TB, set ...string) *conf.Config {
 	t.Helper()
 	set = append([]string{
-		"data=" + filepath.Join(t.TempDir(), "data"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0",
+		"data=" + filepath.Join(t.TempDir(), "data"), "rtmp.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "rtsp.listen=127.0.0.1:0",
 	}, set...)
 	c, err := conf.Load(conf.Source{Set: set, Known: server.Known()})
 	if err != nil {

@@ -1,0 +1,73 @@
+package rtsp
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/challenge"
+	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/wire"
+)
+
+// attemptsMax is how many wrong passwords a connection may try. The first request of every client has none.
+const attemptsMax = 3
+
+// guard asks one peer for its name and password. The zero value is ready.
+type guard struct {
+	challenge *challenge.Challenge
+	attempts  int
+	let       bool // in: what has been proven once is taken for the connection
+}
+
+// schemes are what the configuration calls the schemes.
+//
+//nolint:gochecknoglobals // a constant table
+var schemes = map[string]challenge.Scheme{
+	"digest": challenge.DigestMD5, "digest-sha256": challenge.DigestSHA256, "basic": challenge.Basic,
+}
+
+// check says why a request is not let through.
+func (g *guard) check(c *Config, r *wire.Request) error {
+	if g.let || len(c.Users) == 0 {
+		return nil
+	}
+	if g.challenge == nil {
+		var all []challenge.Scheme
+		for _, name := range c.Auth {
+			all = append(all, schemes[name])
+		}
+		g.challenge = challenge.New(c.Realm, all)
+	}
+	_, err := g.challenge.Verify(challenge.Request{
+		Method: r.Method, URL: r.URL, Authorization: r.Header["Authorization"],
+	}, func(user string) (string, bool) {
+		password, known := c.Users[user]
+		return password.Reveal(), known
+	})
+	if errors.Is(err, challenge.ErrDenied) {
+		g.attempts++
+	}
+	g.let = err == nil
+	return err
+}
+
+// challenged answers a request that was not let through; a peer that guesses is ended.
+func (s *session) challenged(r *wire.Request, cause error) error {
+	err := s.respond(r, answer{code: base.StatusUnauthorized, header: base.Header{"WWW-Authenticate": s.guard.challenge.Header()}})
+	if err != nil || s.guard.attempts < attemptsMax {
+		return err
+	}
+	action := hub.ActionPlay
+	if r.Method == base.Announce {
+		action = hub.ActionPublish
+	}
+	t, err := targetOf(r.URL)
+	if err != nil {
+		return err
+	}
+	cause = fmt.Errorf("%w: %d wrong passwords, the last: %w", hub.ErrDenied, s.guard.attempts, cause)
+	s.refusal(action, cause).Info("refused", "stream", t.name(), "remote", s.remote, "cause", cause)
+	return errRefused
+}

@@ -1,0 +1,110 @@
+package rtsp
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5/pkg/auth"
+	"github.com/bluenviron/gortsplib/v5/pkg/base"
+
+	"github.com/vigil-media/vigil/internal/protocol/conformance"
+)
+
+// guarded has one user.
+func guarded(more ...string) conformance.Options {
+	return conformance.Options{Settings: append([]string{"rtsp.users.me=secret"}, more...)}
+}
+
+// basic is a name and password as they are.
+func basic(user, password string) string {
+	return "|Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// digest is a proof of the password for a request that was refused.
+func digest(t testing.TB, refused *base.Response, user, password, method, to string) string {
+	t.Helper()
+	s := &auth.Sender{WWWAuth: refused.Header["WWW-Authenticate"], User: user, Pass: password}
+	if err := s.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	u, err := base.ParseURL(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &base.Request{Method: base.Method(method), URL: u, Header: base.Header{}}
+	s.AddAuthorization(r)
+	return "|Authorization: " + r.Header["Authorization"][0]
+}
+
+// A password is asked for whatever begins something, once in a connection.
+func TestPassword(t *testing.T) {
+	const x = "rtsp://test/live/x"
+	for name, auth := range map[string]string{"digest": "[digest]", "digest-sha256": "[digest-sha256]", "basic": "[basic]", "all": "[digest, digest-sha256, basic]"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, guarded("rtsp.auth="+auth), func(t *testing.T, h *rig) {
+				k := h.talk()
+				k.asks("OPTIONS @x")
+				for _, text := range []string{"DESCRIBE @x", "ANNOUNCE @x|@sdp", "SETUP @x/trackID=1|tcp=0-1", "PLAY @x", "RECORD @x"} {
+					if r := k.ask(401, text); len(r.Header["WWW-Authenticate"]) == 0 {
+						t.Error("no challenge")
+					}
+				}
+				r := k.ask(401, "ANNOUNCE @x|@sdp")
+				proof := digest(t, r, "me", "secret", "ANNOUNCE", x)
+				k.asks("ANNOUNCE @x|@sdp"+proof, "SETUP @x/trackID=1|tcp=0-1", "RECORD @x")
+				feed(k, 30, nil)
+				v := h.talk()
+				r = v.ask(401, "DESCRIBE @x")
+				v.asks("DESCRIBE @x"+digest(t, r, "me", "secret", "DESCRIBE", x), "SETUP @x/trackID=1|tcp=0-1", "PLAY @x")
+			})
+		})
+	}
+}
+
+// Who guesses is ended after three guesses, and can wait for no stream meanwhile.
+func TestWrongPasswords(t *testing.T) {
+	for _, scheme := range []string{"basic", "digest"} {
+		for _, method := range []string{"DESCRIBE", "ANNOUNCE", "SETUP"} {
+			bubble(t, guarded(), func(t *testing.T, h *rig) {
+				k, begin := h.talk(), time.Now()
+				r := k.ask(401, "DESCRIBE @x")
+				for i := range 3 {
+					user, password := "me", fmt.Sprint("guess", i)
+					if i == 1 {
+						user, password = "you", "secret"
+					}
+					proof := basic(user, password)
+					if scheme == "digest" {
+						proof = digest(t, r, user, password, method, "rtsp://test/live/x")
+					}
+					r = k.ask(401, method+" @x"+proof)
+				}
+				k.closed(time.Second)
+				if took := time.Since(begin); took > time.Second {
+					t.Errorf("it took %v", took)
+				}
+				h.Logged("refused", "denied", "3 wrong passwords")
+				if strings.Contains(h.Log(), "guess") {
+					t.Error("a password is in the log")
+				}
+			})
+		}
+	}
+}
+
+// Where there are no users there is no challenge; where there are, an open session cannot be used by asking for something else.
+func TestPasswordIsTheConnections(t *testing.T) {
+	bubble(t, guarded(), func(t *testing.T, h *rig) {
+		k := h.talk()
+		k.asks("ANNOUNCE @x|@sdp"+basic("me", "secret"), "SETUP @x/trackID=1|tcp=0-1", "RECORD @x")
+		feed(k, 30, nil)
+		k.asks("TEARDOWN @x")
+		k.session = ""
+		k.asks("ANNOUNCE @x|@sdp", "SETUP @x/trackID=1|tcp=0-1", "RECORD @x") // the same connection
+		h.talk().ask(401, "ANNOUNCE @z|@sdp")
+		h.talk().ask(401, "PLAY @x|Session: "+k.session[:0]+"|Require: x")
+	})
+}

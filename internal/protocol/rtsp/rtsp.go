@@ -1,0 +1,151 @@
+package rtsp
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/tunnel"
+	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/wire"
+	"github.com/vigil-media/vigil/internal/task"
+)
+
+// Protocol returns the room.
+func Protocol() protocol.Protocol {
+	codecs := []av.Codec{
+		av.H264, av.H265, av.AV1, av.VP8, av.VP9, av.MJPEG,
+		av.AAC, av.Opus, av.PCMA, av.PCMU, av.G722, av.L16, av.MP3, av.AC3, av.KLV, av.Opaque,
+	}
+	return protocol.Protocol{
+		Name: "rtsp", Title: "RTSP", Defaults: func() any { return Default() },
+		Publish: codecs, Play: codecs, Serve: serve,
+	}
+}
+
+type server struct {
+	env       protocol.Env
+	cfg       *Config
+	listeners []net.Listener
+	setups    protocol.Setups
+	audience  protocol.Audience
+	players   players
+	variants  variants
+	ports     ports
+	groups    groups
+	tunnels   *tunnel.Pairs
+}
+
+func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
+	s := &server{env: env, cfg: Default(), tunnels: tunnel.NewPairs(tunnelsMax, tunnelTime)}
+	if err := section.Decode(s.cfg); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) listen() error {
+	limit := protocol.NewLimiter(s.cfg.Connections, nil)
+	if !s.cfg.Listen.Off() {
+		l, err := s.env.Net.Listen(context.Background(), "RTSP", s.cfg.Listen.String())
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, limit.Listener(l))
+		if err = s.openPorts(context.Background()); err != nil {
+			return err
+		}
+		if err = s.openGroups(context.Background()); err != nil {
+			return err
+		}
+	}
+	if !s.cfg.TLS.Listen.Off() {
+		if s.env.TLS == nil {
+			return conf.Problems{{Key: "rtsp.tls.listen", Message: "needs tls.cert and tls.key"}}
+		}
+		l, err := s.env.Net.Listen(context.Background(), "RTSPS", s.cfg.TLS.Listen.String())
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, egress.NewTLSListener(limit.Listener(l), s.env.TLS))
+	}
+	return nil
+}
+
+func (s *server) close() {
+	for _, l := range s.listeners {
+		_ = l.Close() // nothing can be done about it
+	}
+	s.ports.close()
+	s.groups.ports.close()
+}
+
+// Run accepts sessions until ctx ends, and returns when the last session has.
+func (s *server) Run(ctx context.Context) error {
+	sessions := task.NewPool(s.cfg.Connections, s.panicked)
+	g, gctx := task.NewGroup(ctx)
+	stop := context.AfterFunc(gctx, s.close)
+	defer stop()
+	g.Go("rtsp set-up", func(ctx context.Context) error { return s.setups.Run(ctx, s.env.Hub) })
+	g.Go("rtsp players", s.watchPlayers)
+	if s.ports.rtcp != nil {
+		g.Go("rtsp reports", s.hearReports)
+	}
+	for _, l := range s.listeners {
+		g.Go("rtsp accept", func(ctx context.Context) error { return s.accept(ctx, l, sessions) })
+	}
+	err := g.Wait()
+	sessions.Wait()
+	return err
+}
+
+// panicked logs the panic of a session, which costs that session and nothing else.
+func (s *server) panicked(p *task.PanicError) {
+	s.env.Log.Error("a session panicked", "protocol", "rtsp", "cause", p, "stack", string(p.Stack))
+}
+
+// accept ends with ctx. Passing troubles do not come here: the listener waits them out.
+func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool) error {
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = sessions.Go(ctx, "rtsp session", func(ctx context.Context) { s.newSession(conn).run(ctx) })
+		if err != nil { // not to be expected: the listeners have the same limit
+			_ = conn.Close()
+		}
+	}
+}
+
+// newSession returns a session for an accepted connection, which it will close.
+func (s *server) newSession(conn net.Conn) *session {
+	id := s.env.NewID()
+	n := &session{
+		server: s, conn: protocol.Peer{Conn: conn}, id: id, log: s.logger(id),
+		in: wire.NewReader(conn, setupLimits(), playBuffer),
+	}
+	n.remote, n.setup = n.conn.Remote(), s.setups.New(n.conn.Cut)
+	return n
+}
+
+// logger returns a session's log.
+func (s *server) logger(id string) *slog.Logger {
+	return s.env.Log.With("protocol", "rtsp", "session", id)
+}
+
+// setupLimits are for a peer that does not publish or play.
+func setupLimits() wire.Limits { return wire.Limits{Body: setupBody} }
