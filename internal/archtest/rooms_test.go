@@ -26,9 +26,10 @@ var importTable = []row{
 	{"governor", "task"},
 
 	// The left wing knows bytes.
-	{"container/*", "av"},
+	{"container/*", "av container/nal"},
 	{"container/amf", ""},
-	{"container/flv", "av container/amf"},
+	{"container/nal", "av"},
+	{"container/flv", "av container/amf container/nal"},
 
 	// The right wing knows streams.
 	{"stream", "av"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // TestParameterChange: what is the same keeps the track's pointer, what differs makes a new track of the same ID.
@@ -83,7 +84,7 @@ func TestHEVCParameterChange(t *testing.T) {
 		{"SPS that cannot be read", "4201 0101", false, 4, "malformed"},
 		{"VPS that cannot be read", "4001", false, 4, "malformed"},
 		{"PPS that cannot be read", "4401", false, 4, "malformed"},
-		{"SPS too long", "4201" + strings.Repeat("00", setBytesMax), false, 4, "malformed"},
+		{"SPS too long", "4201" + strings.Repeat("00", nal.MaxSetSize), false, 4, "malformed"},
 	} {
 		before := d.Tracks()[0]
 		s := strings.ReplaceAll(tc.set, " ", "")

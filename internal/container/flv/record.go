@@ -8,6 +8,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // lengthSize is the size of the lengths before NAL units that we write.
@@ -20,44 +21,36 @@ const (
 
 // parseAVCC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1.2). What comes after the picture
 // parameter sets repeats fields of the sequence parameter set and is not read. The sets are copies.
-func parseAVCC(b []byte) (sets paramSets, nalSize int, err error) {
+func parseAVCC(b []byte) (sets nal.Sets, nalSize int, err error) {
 	c := cursor{b: b}
 	version := c.uint(1)
 	c.take(3) // profile, compatibility, level
 	nalSize = int(c.uint(1)&3) + 1
-	if err = sets.read(&c, av.H264, int(c.uint(1)&31)); err == nil {
-		err = sets.read(&c, av.H264, int(c.uint(1)))
+	if err = readSets(&sets, &c, av.H264, int(c.uint(1)&31)); err == nil {
+		err = readSets(&sets, &c, av.H264, int(c.uint(1)))
 	}
 	return sets, nalSize, checkRecord("avcC", &c, version == 1, err)
 }
 
 // parseHVCC reads an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1.2). Early encoders wrote version 0.
 // The sets are copies.
-func parseHVCC(b []byte) (sets paramSets, nalSize int, err error) {
+func parseHVCC(b []byte) (sets nal.Sets, nalSize int, err error) {
 	c := cursor{b: b}
 	version := c.uint(1)
 	c.take(20) // profile to frame rate
 	nalSize = int(c.uint(1)&3) + 1
 	for arrays := c.uint(1); arrays > 0 && !c.short && err == nil; arrays-- {
 		c.take(1) // completeness and type, which the NAL units tell too
-		err = sets.read(&c, av.H265, int(c.uint(2)))
+		err = readSets(&sets, &c, av.H265, int(c.uint(2)))
 	}
 	return sets, nalSize, checkRecord("hvcC", &c, version <= 1, err)
 }
 
-// read reads n NAL units, each behind 16 bits of length, and sorts them in. What is empty or no parameter set (an SEI
+// readSets reads n NAL units, each behind 16 bits of length, and sorts them in. What is empty or no parameter set (an SEI
 // message, say) is left out.
-func (s *paramSets) read(c *cursor, codec av.Codec, n int) error {
+func readSets(sets *nal.Sets, c *cursor, codec av.Codec, n int) error {
 	for ; n > 0 && !c.short; n-- {
-		set := c.take(int(c.uint(2)))
-		if len(set) == 0 {
-			continue
-		}
-		kind, _, _ := nalKind(codec, set)
-		if kind == setNone {
-			continue
-		}
-		if err := s.put(codec, kind, set); err != nil {
+		if _, err := sets.Put(codec, c.take(int(c.uint(2)))); err != nil {
 			return err
 		}
 	}
@@ -91,24 +84,14 @@ func parseAV1C(b []byte) ([]byte, error) {
 	return c.rest(), nil
 }
 
-// groupSets sorts a track's parameter sets by kind.
-func groupSets(t *av.Track) (sets setLists) {
-	for _, s := range t.Sets {
-		if kind, _, _ := nalKind(t.Codec, s); kind != setNone {
-			sets[kind] = append(sets[kind], s)
-		}
-	}
-	return sets
-}
-
 // appendAVCC appends an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1.2).
 func appendAVCC(dst []byte, t *av.Track) []byte {
-	sets := groupSets(t)
-	sps := sets[setSPS][0]
+	sets := nal.Sort(t.Codec, t.Sets)
+	sps := sets[nal.SPS][0]
 	dst = append(dst, 1, sps[1], sps[2], sps[3], 0xfc|(lengthSize-1))
-	list := sets[setSPS][:min(len(sets[setSPS]), avccSPSMax)]
+	list := sets[nal.SPS][:min(len(sets[nal.SPS]), avccSPSMax)]
 	dst = appendSets(append(dst, 0xe0|byte(len(list))), list)
-	list = sets[setPPS][:min(len(sets[setPPS]), avccPPSMax)]
+	list = sets[nal.PPS][:min(len(sets[nal.PPS]), avccPPSMax)]
 	dst = appendSets(append(dst, byte(len(list))), list)
 	// The profiles with chroma and depth fields. The standard names 100, 110, 122 and 144 here; those that came later
 	// have the fields too.
@@ -126,11 +109,11 @@ func appendAVCC(dst []byte, t *av.Track) []byte {
 // appendHVCC appends an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1.2). The arrays are not marked as
 // complete, as units may carry parameter sets too.
 func appendHVCC(dst []byte, t *av.Track) []byte {
-	sets := groupSets(t)
+	sets := nal.Sort(t.Codec, t.Sets)
 	var s h265.SPS
-	_ = s.Unmarshal(sets[setSPS][0]) // av has read it already
+	_ = s.Unmarshal(sets[nal.SPS][0]) // av has read it already
 	ptl := make([]byte, 0, 64)
-	ptl = append(ptl, h264.EmulationPreventionRemove(sets[setSPS][0])...)
+	ptl = append(ptl, h264.EmulationPreventionRemove(sets[nal.SPS][0])...)
 	ptl = append(ptl, make([]byte, 15)...)[3:15] // general_profile_space to general_level_idc (H.265, 7.3.3)
 	dst = append(append(dst, 1), ptl...)
 	nested := byte(0)
@@ -145,12 +128,12 @@ func appendHVCC(dst []byte, t *av.Track) []byte {
 		(s.MaxSubLayersMinus1+1)<<3|nested<<2|(lengthSize-1))
 	at := len(dst)
 	dst = append(dst, 0)
-	for kind, list := range sets {
+	for _, list := range sets {
 		if len(list) == 0 {
 			continue
 		}
 		dst[at]++
-		dst = append(dst, h265VPS+byte(kind), byte(len(list)>>8), byte(len(list)))
+		dst = append(dst, list[0][0]>>1&63, byte(len(list)>>8), byte(len(list)))
 		dst = appendSets(dst, list)
 	}
 	return dst

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // track is what is known of one track of a publication.
@@ -14,9 +15,9 @@ type track struct {
 	cur   *av.Track // nil until the configuration is complete
 	held  *av.Track // what cur was when a unit last answered for its memory
 
-	nalSize int       // H264, H265: bytes of a NAL unit's length; 0 until the sequence header has come
-	sets    paramSets // H264, H265
-	look    uint32    // MP3, AC3: the fixed part of the frame header that cur was made from
+	nalSize int      // H264, H265: bytes of a NAL unit's length; 0 until the sequence header has come
+	sets    nal.Sets // H264, H265
+	look    uint32   // MP3, AC3: the fixed part of the frame header that cur was made from
 }
 
 // config takes a sequence header. One that cannot be read leaves the track without a configuration, as units that

@@ -10,6 +10,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // FormatOf returns the format in which t is carried, with the given dynamic payload type; PCMU, PCMA, G.722, MP3, and JPEG have
@@ -63,48 +64,33 @@ func (f *Format) describe(t *av.Track) error {
 
 func (f *Format) describeH264(t *av.Track) {
 	f.fmtp = "packetization-mode=1"
-	var sprop []string
-	for _, s := range t.Sets {
-		sprop = append(sprop, base64.StdEncoding.EncodeToString(s))
-		if s[0]&31 == h264SPS {
-			f.sps = append(f.sps, s)
-		} else {
-			f.pps = append(f.pps, s)
-		}
+	f.sets = nal.Sort(t.Codec, t.Sets)
+	if sps := f.sets[nal.SPS]; len(sps) > 0 && len(sps[0]) >= 4 {
+		f.fmtp += "; profile-level-id=" + strings.ToUpper(hex.EncodeToString(sps[0][1:4]))
 	}
-	if len(f.sps) > 0 && len(f.sps[0]) >= 4 {
-		f.fmtp += "; profile-level-id=" + strings.ToUpper(hex.EncodeToString(f.sps[0][1:4]))
-	}
-	if len(sprop) > 0 {
-		f.fmtp += "; sprop-parameter-sets=" + strings.Join(sprop, ",")
+	if text := spropText(t.Sets); text != "" {
+		f.fmtp += "; sprop-parameter-sets=" + text
 	}
 }
 
 func (f *Format) describeH265(t *av.Track) {
-	for _, s := range t.Sets {
-		switch s[0] >> 1 & 63 {
-		case h265VPS:
-			f.vps = append(f.vps, s)
-		case h265SPS:
-			f.sps = append(f.sps, s)
-		default:
-			f.pps = append(f.pps, s)
-		}
-	}
+	f.sets = nal.Sort(t.Codec, t.Sets)
 	var parts []string
-	for _, p := range []struct {
-		key  string
-		sets [][]byte
-	}{{"sprop-vps", f.vps}, {"sprop-sps", f.sps}, {"sprop-pps", f.pps}} {
-		var text []string
-		for _, s := range p.sets {
-			text = append(text, base64.StdEncoding.EncodeToString(s))
-		}
-		if len(text) > 0 {
-			parts = append(parts, p.key+"="+strings.Join(text, ","))
+	for kind, key := range []string{nal.VPS: "sprop-vps", nal.SPS: "sprop-sps", nal.PPS: "sprop-pps"} {
+		if text := spropText(f.sets[kind]); text != "" {
+			parts = append(parts, key+"="+text)
 		}
 	}
 	f.fmtp = strings.Join(parts, "; ")
+}
+
+// spropText writes a list of parameter sets in base64.
+func spropText(sets [][]byte) string {
+	var text []string
+	for _, s := range sets {
+		text = append(text, base64.StdEncoding.EncodeToString(s))
+	}
+	return strings.Join(text, ",")
 }
 
 // describeAAC describes the mode AAC-hbr (RFC 3640, 3.3.6).

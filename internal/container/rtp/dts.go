@@ -8,6 +8,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 const (
@@ -43,15 +44,15 @@ func (d *decoder) configure(t *av.Track) {
 // reorderDepth is how many pictures may precede one in decoding order and follow it in presentation, as far as the SPS tells.
 func reorderDepth(t *av.Track) int {
 	for _, set := range t.Sets {
-		switch {
-		case t.Codec == av.H264 && set[0]&31 == h264SPS:
+		switch sps := nal.KindOf(t.Codec, set) == nal.SPS; {
+		case sps && t.Codec == av.H264:
 			var s h264.SPS
 			if s.Unmarshal(set) != nil || s.ProfileIdc == 66 || s.PicOrderCntType == 2 ||
 				s.VUI == nil || s.VUI.BitstreamRestriction == nil {
 				return 0
 			}
 			return int(min(s.VUI.BitstreamRestriction.MaxNumReorderFrames, depthMax))
-		case t.Codec == av.H265 && set[0]>>1&63 == h265SPS:
+		case sps && t.Codec == av.H265:
 			var s h265.SPS
 			if s.Unmarshal(set) != nil || len(s.MaxNumReorderPics) == 0 {
 				return 0

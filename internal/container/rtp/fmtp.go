@@ -12,6 +12,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // parseFMTP splits "key=value; key=value". Keys are in lower case.
@@ -35,47 +36,24 @@ func sprop(value string) [][]byte {
 		if err != nil {
 			continue
 		}
-		for _, nal := range splitNALs(nil, b) {
-			if len(nal) > 0 && len(nal) <= setBytesMax && len(sets) < av.MaxSets {
-				sets = append(sets, nal)
+		for _, set := range splitNALs(nil, b) {
+			if len(set) > 0 && len(set) <= nal.MaxSetSize && len(sets) < av.MaxSets {
+				sets = append(sets, set)
 			}
 		}
 	}
 	return sets
 }
 
-// spropH264 takes sprop-parameter-sets (RFC 6184, 8.1). Sets that no track can be made of are as if they were missing: they
-// come in band.
-func (f *Format) spropH264(value string) {
-	for _, s := range sprop(value) {
-		switch s[0] & 31 {
-		case h264SPS:
-			f.sps = append(f.sps, s)
-		case h264PPS:
-			f.pps = append(f.pps, s)
-		}
+// takeSets takes the parameter sets of sprop-parameter-sets (RFC 6184, 8.1), or of sprop-vps, sprop-sps and sprop-pps (RFC 7798,
+// 7.1). Sets that no track can be made of are as if they were missing: they come in band.
+func (f *Format) takeSets(p map[string]string, keys ...string) {
+	var sets [][]byte
+	for _, key := range keys {
+		sets = append(sets, sprop(p[key])...)
 	}
-	if f.Track(1) == nil {
-		f.sps, f.pps = nil, nil
-	}
-}
-
-// spropH265 takes sprop-vps, sprop-sps and sprop-pps (RFC 7798, 7.1).
-func (f *Format) spropH265(p map[string]string) {
-	for _, key := range []string{"sprop-vps", "sprop-sps", "sprop-pps"} {
-		for _, s := range sprop(p[key]) {
-			switch s[0] >> 1 & 63 {
-			case h265VPS:
-				f.vps = append(f.vps, s)
-			case h265SPS:
-				f.sps = append(f.sps, s)
-			case h265PPS:
-				f.pps = append(f.pps, s)
-			}
-		}
-	}
-	if f.Track(1) == nil {
-		f.vps, f.sps, f.pps = nil, nil, nil
+	if f.sets = nal.Sort(f.codec, sets); f.Track(1) == nil {
+		f.sets = nal.Lists{}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 const (
@@ -36,11 +37,11 @@ type Format struct {
 	typ      uint8
 	fmtp     string // as it stands
 
-	vps, sps, pps [][]byte                    // H264, H265
-	config        []byte                      // AAC: AudioSpecificConfig; Opus: ID header
-	au            auSizes                     // AAC
-	latm          bool                        // AAC: RFC 6416 instead of RFC 3640
-	mux           *mpeg4audio.StreamMuxConfig // AAC, latm: nil when it comes in band
+	sets   nal.Lists                   // H264, H265
+	config []byte                      // AAC: AudioSpecificConfig; Opus: ID header
+	au     auSizes                     // AAC
+	latm   bool                        // AAC: RFC 6416 instead of RFC 3640
+	mux    *mpeg4audio.StreamMuxConfig // AAC, latm: nil when it comes in band
 }
 
 // Codec is that of the track.
@@ -152,12 +153,12 @@ func (f *Format) parameters(lower string) error {
 		if p["packetization-mode"] == "2" {
 			return errors.New("H264: packetization mode 2")
 		}
-		f.spropH264(p["sprop-parameter-sets"])
+		f.takeSets(p, "sprop-parameter-sets")
 	case av.H265:
 		if n, err := strconv.Atoi(p["sprop-max-don-diff"]); err == nil && n > 0 {
 			return errors.New("H265: decoding order numbers")
 		}
-		f.spropH265(p)
+		f.takeSets(p, "sprop-vps", "sprop-sps", "sprop-pps")
 	case av.AAC:
 		if lower == "mp4a-latm" {
 			return f.readLATM(p)
@@ -187,10 +188,8 @@ func (f *Format) Track(id int) *av.Track {
 	var t *av.Track
 	var err error
 	switch f.codec { //nolint:exhaustive // the others tell in band
-	case av.H264:
-		t, err = av.NewH264(id, f.sps, f.pps)
-	case av.H265:
-		t, err = av.NewH265(id, f.vps, f.sps, f.pps)
+	case av.H264, av.H265:
+		t, err = f.sets.Track(id, f.codec)
 	case av.AAC:
 		if f.config != nil {
 			t, err = av.NewAAC(id, f.config)

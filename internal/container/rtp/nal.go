@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // Types of packets among those of NAL units (RFC 6184, table 1; RFC 7798, 4.4).
@@ -24,7 +25,7 @@ const scratchMax = 1 << 20 // bytes of scratch that are kept from unit to unit
 type nalAssembler struct {
 	r     *Receiver
 	codec av.Codec
-	sets  paramSets
+	sets  nal.Sets
 
 	buf    []byte // the NAL units of the picture, side by side
 	ends   []int  // where they end
@@ -38,11 +39,9 @@ type nalAssembler struct {
 
 func newNALAssembler(r *Receiver) *nalAssembler {
 	n := &nalAssembler{r: r, codec: r.format.codec, after: true} // the first packet is hardly the first of a picture
-	for _, list := range [][][]byte{r.format.vps, r.format.sps, r.format.pps} {
-		for _, s := range list {
-			if kind, _, _ := nalKind(n.codec, s); kind != setNone {
-				_, _ = n.sets.put(n.codec, kind, s) // one that cannot be read comes in band
-			}
+	for _, list := range r.format.sets {
+		for _, b := range list {
+			_, _ = n.sets.Put(n.codec, b) // one that cannot be read comes in band
 		}
 	}
 	return n
@@ -116,16 +115,16 @@ func (n *nalAssembler) visible(b []byte) bool {
 		return false
 	case n.codec == av.H264 && len(b) > 2 && b[0]&31 == h264FUA:
 		head[0], head[1] = b[1]&31, b[2]
-		return b[1]&fuStart != 0 && starts(n.codec, head[:])
+		return b[1]&fuStart != 0 && nal.Starts(n.codec, head[:])
 	case n.codec == av.H264 && len(b) > 4 && b[0]&31 == h264STAPA:
-		return starts(n.codec, b[3:])
+		return nal.Starts(n.codec, b[3:])
 	case n.codec == av.H265 && len(b) > 3 && b[0]>>1&63 == h265FU:
 		head[0], head[2] = b[2]&63<<1, b[3]
-		return b[2]&fuStart != 0 && starts(n.codec, head[:])
+		return b[2]&fuStart != 0 && nal.Starts(n.codec, head[:])
 	case n.codec == av.H265 && len(b) > 6 && b[0]>>1&63 == h265AP:
-		return starts(n.codec, b[4:])
+		return nal.Starts(n.codec, b[4:])
 	}
-	return starts(n.codec, b)
+	return nal.Starts(n.codec, b)
 }
 
 // take adds the NAL units of a payload.
@@ -160,17 +159,17 @@ func (n *nalAssembler) take(b []byte) error {
 }
 
 // add adds a whole NAL unit.
-func (n *nalAssembler) add(nal []byte) error {
+func (n *nalAssembler) add(b []byte) error {
 	if n.open {
 		return errFragment
 	}
-	if len(n.buf)+len(nal) > unitMax {
+	if len(n.buf)+len(b) > unitMax {
 		return errTooLarge
 	}
 	if len(n.ends) == elementsMax {
 		return errTooMany
 	}
-	n.buf = append(n.buf, nal...)
+	n.buf = append(n.buf, b...)
 	n.ends = append(n.ends, len(n.buf))
 	return nil
 }

@@ -1,6 +1,9 @@
 package rtp
 
-import "github.com/vigil-media/vigil/internal/av"
+import (
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
+)
 
 // nalWriter writes H.264 (RFC 6184, packetization mode 1) and H.265 (RFC 7798).
 type nalWriter struct {
@@ -49,31 +52,18 @@ func (n *nalWriter) head() int {
 	return 2
 }
 
-func (n *nalWriter) delimits(nal []byte) bool {
-	if n.codec == av.H264 {
-		return len(nal) > 0 && nal[0]&31 == h264AUD
-	}
-	return len(nal) > 1 && nal[0]>>1&63 == h265AUD
+func (n *nalWriter) delimits(b []byte) bool {
+	return len(b) >= n.head() && nal.KindOf(n.codec, b) == nal.Delimiter
 }
 
 // lacksSets says whether a kind of parameter sets that the track has is not among the unit's NAL units.
 func (n *nalWriter) lacksSets(u *av.AccessUnit) bool {
-	var has, wants [3]bool
-	for _, b := range u.Track.Sets {
-		if kind, _, _ := nalKind(n.codec, b); kind != setNone {
-			wants[kind] = true
-		}
-	}
+	var has [nal.Delimiter + 1]bool
 	for _, b := range u.Data {
-		if len(b) == 0 {
-			continue
-		}
-		if kind, _, _ := nalKind(n.codec, b); kind != setNone {
-			has[kind] = true
-		}
+		has[nal.KindOf(n.codec, b)] = true
 	}
-	for kind := range wants {
-		if wants[kind] && !has[kind] {
+	for _, b := range u.Track.Sets {
+		if kind := nal.KindOf(n.codec, b); kind.IsSet() && !has[kind] {
 			return true
 		}
 	}
@@ -119,10 +109,10 @@ func (n *nalWriter) aggregate(w *out, nals [][]byte, size int, last bool) {
 }
 
 // fragments writes a NAL unit in FU-A packets (RFC 6184, 5.8) or FU packets (RFC 7798, 4.4.3), all of the same size but the last.
-func (n *nalWriter) fragments(w *out, nal []byte, last bool) {
+func (n *nalWriter) fragments(w *out, unit []byte, last bool) {
 	head := n.head()
 	room := n.size - head - 1
-	for b, first := nal[head:], true; len(b) > 0; first = false {
+	for b, first := unit[head:], true; len(b) > 0; first = false {
 		part := b[:min(len(b), room)]
 		b = b[len(part):]
 		flags := byte(0)
@@ -134,9 +124,9 @@ func (n *nalWriter) fragments(w *out, nal []byte, last bool) {
 		}
 		w.begin(head+1+len(part), last && len(b) == 0)
 		if n.codec == av.H264 {
-			w.add(nal[0]&0xe0|h264FUA, flags|nal[0]&31)
+			w.add(unit[0]&0xe0|h264FUA, flags|unit[0]&31)
 		} else {
-			w.add(nal[0]&0x81|h265FU<<1, nal[1], flags|nal[0]>>1&63)
+			w.add(unit[0]&0x81|h265FU<<1, unit[1], flags|unit[0]>>1&63)
 		}
 		w.dst = append(w.dst, part...)
 	}

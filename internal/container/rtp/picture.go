@@ -3,7 +3,7 @@ package rtp
 import (
 	"bytes"
 
-	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
 // finish emits the picture. Parameter sets go to the track; without a part of a picture there is no unit.
@@ -23,12 +23,12 @@ func (n *nalAssembler) finish() error {
 	u := newUnit(count)
 	u.Key = key
 	memory := make([]byte, 0, size)
-	for _, nal := range n.pieces {
-		if set, _, _ := nalKind(n.codec, nal); set != setNone {
+	for _, b := range n.pieces {
+		if nal.KindOf(n.codec, b).IsSet() {
 			continue
 		}
 		at := len(memory)
-		memory = append(memory, nal...)
+		memory = append(memory, b...)
 		u.Data = append(u.Data, memory[at:len(memory):len(memory)])
 	}
 	if err := n.r.put(u, n.ticks, 0); err != nil {
@@ -50,30 +50,22 @@ func (n *nalAssembler) scan() (count, size int, picture, key bool) {
 		at = end
 	}
 	n.pieces = n.pieces[:min(len(n.pieces), elementsMax)]
-	for _, nal := range n.pieces {
-		set, vcl, k := nalKind(n.codec, nal)
-		if set == setNone {
+	for _, b := range n.pieces {
+		kind := nal.KindOf(n.codec, b)
+		if !kind.IsSet() {
 			count++
-			size += len(nal)
+			size += len(b)
 		}
-		picture, key = picture || vcl, key || k || n.codec == av.H264 && recovers(nal)
+		picture, key = picture || kind.IsPicture(), key || kind == nal.Key || nal.Recovers(n.codec, b)
 	}
 	return count, size, picture, key
 }
 
 // update takes the parameter sets of the picture. If they cannot be used the track stays what it is.
 func (n *nalAssembler) update() error {
-	var sets paramSets
-	cloned, changed := false, false
-	for _, nal := range n.pieces {
-		kind, _, _ := nalKind(n.codec, nal)
-		if kind == setNone || !cloned && n.sets.has(kind, nal) {
-			continue
-		}
-		if !cloned {
-			sets, cloned = n.sets.clone(), true
-		}
-		news, err := sets.put(n.codec, kind, nal)
+	sets, changed := n.sets.Share(), false
+	for _, b := range n.pieces {
+		news, err := sets.Put(n.codec, b)
 		if err != nil {
 			return err
 		}
@@ -82,7 +74,7 @@ func (n *nalAssembler) update() error {
 	if !changed {
 		return nil
 	}
-	t, err := sets.track(n.r.id, n.codec)
+	t, err := sets.Track(n.r.id, n.codec)
 	if err != nil {
 		return err
 	}
@@ -101,8 +93,8 @@ func splitNALs(dst [][]byte, b []byte) [][]byte {
 		if at < 0 {
 			return append(dst, b)
 		}
-		if nal := bytes.TrimRight(b[:at], "\x00"); len(nal) > 0 {
-			dst = append(dst, nal)
+		if first := bytes.TrimRight(b[:at], "\x00"); len(first) > 0 {
+			dst = append(dst, first)
 		}
 		b = b[at+len(code):]
 	}
