@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/conf"
@@ -34,7 +33,7 @@ type httpServer struct {
 	limit     *protocol.Limiter
 	mediaMost int // connections beyond which media are refused
 	listeners []net.Listener
-	handlers  sync.WaitGroup // of requests, those that have taken their connection over included
+	handlers  crew // of requests, those that have taken their connection over included
 }
 
 // listenFunc is protocol.Net's Listen, or one like it.
@@ -76,8 +75,10 @@ func (s *httpServer) Run(ctx context.Context) error {
 	control := s.network.requests.handler(s.handler)
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.handlers.Add(1)
-			defer s.handlers.Done()
+			if !s.handlers.join() {
+				return // the connection is about to be closed
+			}
+			defer s.handlers.leave()
 			if r.ContentLength != 0 {
 				s.refuseBody(w)
 				return
@@ -117,7 +118,7 @@ func (s *httpServer) Run(ctx context.Context) error {
 		})
 	}
 	err := g.Wait()
-	s.handlers.Wait()
+	s.handlers.wait()
 	return err
 }
 
