@@ -19,6 +19,13 @@ require (
 )
 
 require (
+	github.com/asticode/go-astikit v0.30.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+)
+
+require (
+	github.com/abema/go-mp4 v1.7.1
+	github.com/asticode/go-astits v1.16.0
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect

@@ -1,0 +1,166 @@
+package fmp4
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/sim"
+	"github.com/vigil-media/vigil/internal/stream"
+)
+
+var _ stream.Muxer = (*Muxer)(nil)
+
+// TestMuxerConfig: when another init segment comes, and when the end.
+func TestMuxerConfig(t *testing.T) {
+	a, b := sim.NewTrack(1, av.H264, 0), sim.NewTrack(1, av.H264, 1)
+	again, h265 := sim.NewTrack(1, av.H264, 0), sim.NewTrack(1, av.H265, 0)
+	sound, g722, second := sim.NewTrack(2, av.AAC, 0), sim.NewTrack(2, av.G722, 0), sim.NewTrack(3, av.H264, 1)
+	otherSound, opus := aac(t, 0x12, 0x10), sim.NewTrack(2, av.Opus, 0)
+	otherSound.ID = 2
+	of := func(t ...*av.Track) []*av.Track { return t }
+	for _, tc := range []struct {
+		name      string
+		prev, now []*av.Track
+		init      []*av.Track // in the init segment
+		err       error
+	}{
+		{"newcomer", nil, of(a, sound), of(a, sound), nil},
+		{"newcomer, one of two of a kind, one not carried", nil, of(a, g722, second), of(a), nil},
+		{"newcomer, nothing carried", nil, of(g722), nil, nil},
+		{"nothing carried before", of(g722), of(a), of(a), nil},
+		{"other parameter sets", of(a, sound), of(b, sound), of(b, sound), nil},
+		{"other configuration", of(a, sound), of(a, otherSound), of(a, otherSound), nil},
+		{"splice with the same parameters", of(a), of(again), nil, nil},
+		{"what is not carried comes", of(a), of(a, g722), nil, nil},
+		{"what is not picked comes", of(a, sound), of(a, sound, second), nil, nil},
+		{"other codec", of(a, sound), of(h265, sound), nil, ErrTracksChanged},
+		{"other sound", of(a, sound), of(a, opus), nil, ErrTracksChanged},
+		{"sound comes", of(a), of(a, sound), nil, ErrTracksChanged},
+		{"sound goes", of(a, sound), of(a), nil, ErrTracksChanged},
+		{"sound becomes picture", of(sound), of(a), nil, ErrTracksChanged},
+	} {
+		var m Muxer
+		got := m.Config(m.Head(nil, tc.now), tc.now, tc.prev, 0)
+		if want := AppendInit(nil, tc.init); !bytes.Equal(got, want) {
+			t.Errorf("%s: %s\nwant %s", tc.name, dump(got), dump(want))
+		}
+		if err := m.Err(); !errors.Is(err, tc.err) {
+			t.Errorf("%s: error %v", tc.name, err)
+		}
+	}
+}
+
+// TestMuxerTakes: a codec that viewers cannot play is as absent as one that the format does not carry.
+func TestMuxerTakes(t *testing.T) {
+	e := sim.New(sim.Options{Video: av.H264, Audio: av.PCMA})
+	m := Muxer{Takes: func(c av.Codec) bool { return c != av.PCMA }}
+	tracks := e.Tracks()
+	if got := m.Config(nil, tracks, nil, 0); !bytes.Equal(got, AppendInit(nil, tracks[:1])) {
+		t.Error(dump(got))
+	}
+	var written int
+	for _, u := range e.Take(100) {
+		b := m.Unit(nil, tracks, u)
+		if (len(b) > 0) != (u.Track == tracks[0]) {
+			t.Errorf("%v: %d bytes", u.Track, len(b))
+		}
+		written += len(b)
+	}
+	if written == 0 || !slices.Equal(Select(tracks, m.Takes), tracks[:1]) || len(Select(nil, nil)) != 0 {
+		t.Error(written, Select(tracks, m.Takes))
+	}
+}
+
+// TestMuxerChange: a viewer that gets other parameter sets in the middle reads on.
+func TestMuxerChange(t *testing.T) {
+	e := sim.New(sim.Options{Video: av.H265, Audio: av.Opus, GOP: 5})
+	var m Muxer
+	var d Demuxer
+	var prev []*av.Track
+	for i := range 200 {
+		if i == 100 {
+			e.ChangeVideo()
+		}
+		u := e.Next()
+		var b []byte
+		if tracks := e.Tracks(); !slices.Equal(tracks, prev) {
+			b = m.Config(b, tracks, prev, u.DTS)
+			prev = tracks
+		}
+		got := demux(t, &d, m.Unit(b, prev, u), 500)
+		if len(got) != 1 || m.Err() != nil {
+			t.Fatalf("unit %d: %d units, error %v", i, len(got), m.Err())
+		}
+		same(t, got[0], u)
+	}
+}
+
+func TestMIME(t *testing.T) {
+	video, sound, g722 := sim.NewTrack(1, av.H264, 0), sim.NewTrack(2, av.AAC, 0), sim.NewTrack(3, av.G722, 0)
+	for want, tracks := range map[string][]*av.Track{
+		`video/mp4; codecs="avc1.64000d,mp4a.40.2"`: {video, g722, sound},
+		`audio/mp4; codecs="mp4a.40.2"`:             {sound},
+		"":                                          {g722},
+	} {
+		if got := MIME(tracks); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestCodecString(t *testing.T) {
+	for _, tc := range []struct {
+		track *av.Track
+		want  string
+	}{
+		{sim.NewTrack(1, av.H264, 1), "avc1.64001f"},
+		{sim.NewTrack(1, av.H265, 0), "hvc1.1.2.L153.80"},
+		{sim.NewTrack(1, av.H265, 1), "hvc1.1.6.L120.90"},
+		{sim.NewTrack(1, av.AV1, 0), "av01.0.08M.08"},
+		{sim.NewTrack(1, av.AV1, 1), "av01.0.08M.08"},
+		{sim.NewTrack(1, av.VP9, 0), "vp09.00.40.08"},
+		{sim.NewTrack(1, av.AAC, 0), "mp4a.40.2"},
+		{aac(t, 0x2b, 0x11, 0x88, 0x00), "mp4a.40.5"},
+		{sim.NewTrack(1, av.Opus, 0), "opus"},
+		{sim.NewTrack(1, av.FLAC, 0), "flac"},
+		{sim.NewTrack(1, av.AC3, 0), "ac-3"},
+		{sim.NewTrack(1, av.MP3, 0), "mp4a.6B"},
+		{mp3(t, 0xff, 0xf3, 0x90, 0x64), "mp4a.69"},
+		{sim.NewTrack(1, av.PCMA, 0), "alaw"},
+		{sim.NewTrack(1, av.PCMU, 0), "ulaw"},
+		{sim.NewTrack(1, av.VP8, 0), ""},
+		{sim.NewTrack(1, av.L16, 0), ""},
+	} {
+		if got := CodecString(tc.track); got != tc.want {
+			t.Errorf("%v: %s, want %s", tc.track, got, tc.want)
+		}
+	}
+}
+
+// TestVP9Level: the table of level limits.
+func TestVP9Level(t *testing.T) {
+	for _, tc := range []struct {
+		w, h int
+		fps  float64
+		want int
+	}{
+		{256, 144, 15, 10},
+		{640, 360, 30, 21},
+		{1280, 720, 30, 31},
+		{1920, 1080, 0, 40},
+		{1920, 1080, 60, 41},
+		{3840, 2160, 30, 50},
+		{3840, 2160, 60, 51},
+		{3840, 2160, 120, 52},
+		{7680, 4320, 30, 60},
+		{32768, 32768, 60, 62},
+	} {
+		track := &av.Track{Codec: av.VP9, Width: tc.w, Height: tc.h, FrameRate: tc.fps, Config: make([]byte, 8)}
+		if got := vp9Level(track); got != tc.want {
+			t.Errorf("%dx%d: %d, want %d", tc.w, tc.h, got, tc.want)
+		}
+	}
+}
