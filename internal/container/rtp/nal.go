@@ -53,6 +53,8 @@ func (n *nalAssembler) drop() {
 }
 
 func (n *nalAssembler) clear() {
+	clear(n.pieces) // they lie in buf, which may be let go of
+	n.pieces = n.pieces[:0]
 	if n.buf, n.ends = n.buf[:0], n.ends[:0]; cap(n.buf) > scratchMax {
 		n.buf = nil
 	}

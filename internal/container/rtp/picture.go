@@ -49,7 +49,6 @@ func (n *nalAssembler) scan() (count, size int, picture, key bool) {
 		n.pieces = splitNALs(n.pieces, n.buf[at:end:end])
 		at = end
 	}
-	n.pieces = n.pieces[:min(len(n.pieces), elementsMax)]
 	for _, b := range n.pieces {
 		kind := nal.KindOf(n.codec, b)
 		if !kind.IsSet() {
@@ -85,10 +84,11 @@ func (n *nalAssembler) update() error {
 	return nil
 }
 
-// splitNALs appends the NAL units in b, which is one, or several with start codes between them (H.264, annex B).
+// splitNALs appends the NAL units in b, which is one, or several with start codes between them (H.264, annex B). What would make more than
+// elementsMax is left out: a place in the list takes more memory than a start code on the wire.
 func splitNALs(dst [][]byte, b []byte) [][]byte {
 	code := []byte{0, 0, 1}
-	for len(b) > 0 {
+	for len(b) > 0 && len(dst) < elementsMax {
 		at := bytes.Index(b, code)
 		if at < 0 {
 			return append(dst, b)

@@ -14,6 +14,7 @@ const (
 	sdpMax    = 64 << 10 // bytes; those in use have one or two thousand
 	mediasMax = 32       // m= lines that are read
 	linesMax  = 2048
+	typesMax  = 128 // payload types of a section: there are no more (RFC 3550, 5.1), and each is looked for in all its lines
 )
 
 // Description is what a session description says of its medias (RFC 8866, RFC 2326 appendix C).
@@ -118,7 +119,7 @@ func newSection(value string) section {
 		s.kind = strings.ToLower(fields[0])
 	}
 	if len(fields) > 3 {
-		s.formats = fields[3:]
+		s.formats = fields[3:min(len(fields), 3+typesMax)]
 	}
 	return s
 }

@@ -201,3 +201,14 @@ func FuzzSDP(f *testing.F) {
 		}
 	})
 }
+
+// A section names each payload type once, however long its line is: each is looked for in all lines.
+func TestManyPayloadTypes(t *testing.T) {
+	if n := len(newSection("video 0 RTP/AVP" + strings.Repeat(" 96", 20_000)).formats); n != typesMax {
+		t.Errorf("%d payload types", n)
+	}
+	d, err := ParseSDP([]byte("m=video 0 RTP/AVP 96" + strings.Repeat(" 97", 20_000) + "\na=rtpmap:96 H264/90000\n"))
+	if err != nil || d.Medias[0].Format.Codec() != av.H264 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

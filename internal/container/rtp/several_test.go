@@ -135,3 +135,35 @@ func TestEarlyReport(t *testing.T) {
 		t.Errorf("apart by %v", d)
 	}
 }
+
+// A picture of start codes costs no more memory than others, and none once it is over.
+func TestStartCodes(t *testing.T) {
+	d, err := ParseSDP([]byte(sdpH264))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const packets = 40
+	r := NewReceiver(1, d.Medias[0].Format, new(Clock), Options{})
+	for i := range packets {
+		h := header{typ: d.Medias[0].Format.typ, seq: uint16(i), marker: i == packets-1}
+		b := append(appendHeader(nil, h), 0x7c, 5, 0x80)
+		switch i {
+		case 0:
+			b[headerSize+1] |= fuStart
+		case packets - 1:
+			b[headerSize+1] |= fuEnd
+		}
+		if err = r.Packet(append(b, bytes.Repeat([]byte{0, 0, 1, 0x41}, 16_000)...), 0, new(collector).emit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := r.parts.(*nalAssembler)
+	if most := 2 * elementsMax; cap(n.pieces) == 0 || cap(n.pieces) > most {
+		t.Errorf("a list of %d NAL units, want %d at the most", cap(n.pieces), most)
+	}
+	for i, b := range n.pieces[:cap(n.pieces)] {
+		if b != nil {
+			t.Fatalf("NAL unit %d is held", i)
+		}
+	}
+}

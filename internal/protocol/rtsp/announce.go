@@ -21,6 +21,7 @@ type recording struct {
 	medias []recordMedia
 	pair   [2]*net.UDPConn // for what comes by UDP; nil: none
 	ports  [2]int
+	settle func() // gives back what the pair took of pending; nil: nothing
 }
 
 // recordMedia is one media of it.
@@ -32,6 +33,7 @@ type recordMedia struct {
 
 // close gives up the ports.
 func (r *recording) close() {
+	r.begun()
 	for _, c := range r.pair {
 		if c != nil {
 			_ = c.Close() // nothing can be done about it
@@ -61,11 +63,8 @@ func (s *session) announce(r *wire.Request) error {
 	s.record = &recording{target: t, base: strings.Clone(r.URL), medias: number(d.Medias)}
 	usable := 0
 	for _, m := range s.record.medias {
-		switch {
-		case m.usable():
+		if m.usable() {
 			usable++
-		case m.Err != nil:
-			s.log.Warn("left out a media that cannot be read", "stream", t.name(), "cause", m.Err)
 		}
 	}
 	if usable == 0 {
@@ -78,6 +77,14 @@ func (s *session) announce(r *wire.Request) error {
 func (s *session) unpublished(r *wire.Request, t target, cause error) error {
 	s.refusal(hub.ActionPublish, cause).Info("refused to publish", "stream", t.name(), "remote", s.remote, "cause", cause)
 	return s.refuse(r, cause)
+}
+
+// begun says that the publisher has been let in, or that it never will be: its ports wait for nobody's word any more.
+func (r *recording) begun() {
+	if r.settle != nil {
+		r.settle()
+		r.settle = nil
+	}
 }
 
 // usable says whether the media is one that is published.
@@ -170,6 +177,11 @@ func (s *session) receive(ctx context.Context, m *recordMedia, o wire.Transport)
 		return nil, nil //nolint:nilnil // the same
 	}
 	if rec.pair[0] == nil {
+		from := s.remote.Addr()
+		if !s.pending.enter(from, s.cfg.UDPPorts.Pairs()) {
+			return nil, fmt.Errorf("%w: %w", hub.ErrLimit, errPending)
+		}
+		rec.settle = func() { s.pending.leave(from) }
 		pair, number, err := s.openPair(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", hub.ErrLimit, err)

@@ -29,6 +29,7 @@ const (
 	publishBuffer = 64 << 10               // the same of one that publishes
 	datagramMax   = 16 << 10               // bytes of a datagram
 	failuresMax   = 1000                   // of a socket, in a row
+	portMin       = 1024                   // of what is sent media: below are services, of others too where they share an address
 )
 
 // Config is the section "rtsp".
@@ -80,6 +81,11 @@ func (c *Config) Validate() error {
 	if len(c.Users) > 0 && len(c.Auth) == 0 {
 		return errors.New("auth: empty, but there are users")
 	}
+	for name, password := range c.Users { // a variable that is not set is not to let everybody in
+		if name == "" || password.Reveal() == "" {
+			return fmt.Errorf("users: %q has no name or no password", name)
+		}
+	}
 	return c.Multicast.validate()
 }
 
@@ -121,7 +127,7 @@ func (r *PortRange) UnmarshalText(text []byte) error {
 	from, err := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
 	to, err2 := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
 	n := PortRange{int(from), int(to)} //nolint:gosec // 16 bits
-	if !ok || err != nil || err2 != nil || from < 1024 || n.Pairs() < 1 {
+	if !ok || err != nil || err2 != nil || from < portMin || n.Pairs() < 1 {
 		return fmt.Errorf("%q is no range of ports from 1024 on, such as 30000-31999", text)
 	}
 	*r = n

@@ -338,3 +338,22 @@ func TestBrokenAnywhere(t *testing.T) {
 		})
 	}
 }
+
+// What is wrong with a description is logged once, when it is published: to announce costs nothing.
+func TestAnnounceAgain(t *testing.T) {
+	bubble(t, conformance.Options{}, func(t *testing.T, h *rig) {
+		k := h.talk()
+		sdp := string(description(encoder().Tracks())) + strings.Repeat("m=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/1\r\n", mediasMax-2)
+		for range 100 {
+			k.asks("ANNOUNCE @y|body=" + sdp)
+		}
+		if n := strings.Count(h.Log(), "\n"); n > 0 {
+			t.Errorf("%d lines", n)
+		}
+		k.asks("SETUP @y/trackID=1|tcp=0-1;mode=record", "RECORD @y")
+		h.Logged("left out a media that cannot be read", "clock rate 1")
+		if n := strings.Count(h.Log(), "left out"); n != mediasMax-2 {
+			t.Errorf("%d lines", n)
+		}
+	})
+}

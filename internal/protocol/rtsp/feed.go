@@ -17,6 +17,7 @@ import (
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/wire"
 	"github.com/vigil-media/vigil/internal/task"
+	"github.com/vigil-media/vigil/internal/watch"
 )
 
 // feeder turns the packets of one publishing into units. Packets by UDP come on goroutines of their own, one at a time: mu is held for
@@ -26,6 +27,7 @@ type feeder struct {
 	lease    *hub.Lease
 	channels [256]place // where what comes interleaved goes
 	udp      bool
+	cell     *watch.Cell   // of the goroutine that takes RTP by UDP
 	foreign  atomic.Uint64 // datagrams of others
 
 	mu        sync.Mutex // guards what follows
@@ -45,6 +47,21 @@ type media struct {
 	format  *rtp.Format
 	control byte              // the channel of RTCP
 	from    [2]netip.AddrPort // where its RTP and RTCP come from, by UDP
+
+	source netip.AddrPort // where RTP came from last; of the goroutine that reads it
+	heard  time.Time      // when that was
+}
+
+// moveAfter is how long nothing has to come from one port until another is listened to.
+const moveAfter = time.Second
+
+// moves says whether RTP from a port that was not agreed on is the media's. Others may have the same address, or write it on what they send.
+func (m *media) moves(from netip.AddrPort, now time.Time) bool {
+	if m.source != from && now.Sub(m.heard) < moveAfter {
+		return false
+	}
+	m.source, m.heard = from, now
+	return true
 }
 
 // place is a media's channel.
@@ -59,6 +76,9 @@ func newFeeder(s *session, lease *hub.Lease) *feeder {
 	clock := new(rtp.Clock)
 	for i := range s.record.medias {
 		r := &s.record.medias[i]
+		if r.Err != nil { // not when it is announced: that costs the peer nothing, and may be said again and again
+			s.log.Warn("left out a media that cannot be read", "stream", lease.Key(), "cause", r.Err)
+		}
 		if !r.usable() || r.transport == nil {
 			continue
 		}
@@ -202,7 +222,10 @@ func (f *feeder) hearDatagrams(ctx context.Context, stop context.CancelCauseFunc
 	pair := f.record.pair
 	for i, name := range []string{"rtsp RTP", "rtsp RTCP"} {
 		g.Go(name, func(context.Context) error {
-			err := f.hear(pair[i], i)
+			err := task.Guard(name, func() error { return f.hear(pair[i], i) })
+			if p, ok := errors.AsType[*task.PanicError](err); ok {
+				f.panicked(p)
+			}
 			if !errors.Is(err, net.ErrClosed) {
 				stop(err)
 			}
@@ -260,11 +283,17 @@ func (r *recording) shut() {
 func (f *feeder) hear(conn *net.UDPConn, kind int) error {
 	b := make([]byte, datagramMax)
 	wait, failed := max(f.cfg.ReorderTime/2, 20*time.Millisecond), 0
+	if kind == 1 {
+		wait = reportEvery / 5 // nothing but a report may be due
+	}
 	for {
 		if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			return err
 		}
 		n, from, err := conn.ReadFromUDPAddrPort(b)
+		if kind == 0 {
+			f.cell.Begin()
+		}
 		switch {
 		case err == nil:
 			failed = 0
@@ -278,6 +307,9 @@ func (f *feeder) hear(conn *net.UDPConn, kind int) error {
 		if err == nil && kind == 0 {
 			err = f.expire()
 		}
+		if kind == 0 {
+			f.cell.End()
+		}
 		if err == nil && kind == 1 {
 			f.reportByUDP(conn)
 		}
@@ -288,24 +320,35 @@ func (f *feeder) hear(conn *net.UDPConn, kind int) error {
 }
 
 // datagram finds out whose a datagram is. Only the address of the publisher's connection is heard; where ports were changed on the way,
-// the payload type tells.
+// the payload type tells, as long as nothing comes from the right ones.
 func (f *feeder) datagram(b []byte, from netip.AddrPort, kind int) error {
 	if from.Addr() != f.remote.Addr().Unmap() {
 		f.foreign.Add(1)
 		return nil
 	}
+	now, known := time.Now(), false
 	for _, m := range f.medias {
-		if m.from[kind] == from {
-			return f.packet(m, b, kind == 1)
+		if m.from[kind] != from {
+			continue
 		}
+		if kind == 0 {
+			m.source, m.heard = from, now
+		}
+		return f.packet(m, b, kind == 1)
 	}
 	if kind == 1 || len(b) < 2 {
 		return nil
 	}
 	for _, m := range f.medias {
-		if m.format.PayloadType() == b[1]&0x7f {
+		if m.format.PayloadType() != b[1]&0x7f {
+			continue
+		}
+		if known = true; m.moves(from, now) {
 			return f.packet(m, b, false)
 		}
+	}
+	if known {
+		f.foreign.Add(1)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/auth"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
+	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
 )
 
@@ -107,4 +108,15 @@ func TestPasswordIsTheConnections(t *testing.T) {
 		h.talk().ask(401, "ANNOUNCE @z|@sdp")
 		h.talk().ask(401, "PLAY @x|Session: "+k.session[:0]+"|Require: x")
 	})
+}
+
+// A user without a password, such as of a variable that is not set, would let everybody in.
+func TestEmptyPassword(t *testing.T) {
+	for _, users := range []map[string]conf.Secret{{"me": "secret", "you": ""}, {"": "secret"}} {
+		c := Default()
+		c.Users = users
+		if err := c.Validate(); err == nil {
+			t.Errorf("%v is taken", users)
+		}
+	}
 }

@@ -112,14 +112,18 @@ func (s *session) feed(lease *hub.Lease) (end *wire.Request, err error) {
 	ctx, stop := context.WithCancelCause(lease.Context())
 	defer stop(nil)
 	defer s.conn.Interrupt(ctx)()
+	s.record.begun()
 	s.in.SetLimits(setupLimits(), publishBuffer)
 	s.log.Info("accepted publisher", "stream", lease.Key(), "remote", s.remote, "udp", s.record.pair[0] != nil)
 	f := newFeeder(s, lease)
+	hang := func() { _ = s.conn.Close() }
+	cell := s.env.PublisherCell("RTSP", lease, s.id, hang)
+	defer cell.Free()
 	if f.udp {
+		f.cell = s.env.PublisherCell("RTSP by UDP", lease, s.id, hang)
+		defer f.cell.Free()
 		defer f.hearDatagrams(ctx, stop)()
 	}
-	cell := s.env.PublisherCell("RTSP", lease, s.id, func() { _ = s.conn.Close() })
-	defer cell.Free()
 	for {
 		it, err := s.in.Read()
 		if err != nil {

@@ -35,6 +35,7 @@ type server struct {
 	players   players
 	variants  variants
 	ports     ports
+	pending   pending
 	groups    groups
 	tunnels   *tunnel.Pairs
 }

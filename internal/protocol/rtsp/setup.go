@@ -70,7 +70,7 @@ func (p *playing) choose(s *session, m *playMedia, o wire.Transport) *wire.Trans
 		return p.multicast(s, m)
 	case o.TCP:
 		return p.interleave(m, o)
-	case s.ports.rtp == nil || !s.direct() || o.Ports[0] == 0 || o.Ports[1] == 0 || !s.remote.IsValid():
+	case s.ports.rtp == nil || !s.direct() || min(o.Ports[0], o.Ports[1]) < portMin || !s.remote.IsValid():
 		return nil
 	}
 	return &wire.Transport{Ports: o.Ports, ServerPorts: s.ports.numbers, Channels: [2]int{int(m.lane.RTP), int(m.lane.RTCP)}}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vigil-media/vigil/internal/container/rtp"
 	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/wire"
 )
 
@@ -23,6 +24,9 @@ const pairTries = 100
 
 // errNoPorts means that there is no free pair of ports.
 var errNoPorts = errors.New("no free pair of UDP ports")
+
+// errPending means that too many have ports and do not publish.
+var errPending = errors.New("too many UDP ports wait for a RECORD")
 
 // ports is the pair of sockets from which all that play by UDP are served; without sockets, nobody is.
 type ports struct {
@@ -131,6 +135,10 @@ func (l *lane) Send(b []byte) (n int, err error) {
 		for _, d := range list[:sent] {
 			n += wire.FrameHead + len(d)
 		}
+		if errors.Is(err, syscall.EMSGSIZE) && sent < count { // a frame can be longer than a datagram: it is lost, its player is not
+			n += wire.FrameHead + len(list[sent])
+			continue
+		}
 		if err != nil || sent < count {
 			return n, err
 		}
@@ -201,3 +209,40 @@ func (s *server) hearReports(ctx context.Context) error {
 
 // unmapped is an address as it is without IPv6 around it.
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// pending counts the pairs of ports of those who have not come as far as to publish: nobody has been asked yet whether they may. The zero
+// value is ready; all methods may be called from any goroutine.
+type pending struct {
+	mu  sync.Mutex // guards what follows; memory only
+	all int
+	by  map[netip.Addr]int
+}
+
+// pendingMost is how many pairs of one subscriber wait; of all, half of the pairs that there are.
+const pendingMost = 64
+
+// enter says whether there may be one more, of so many pairs. It is to leave.
+func (p *pending) enter(from netip.Addr, pairs int) bool {
+	from = hub.Subscriber(from)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= max(pairs/2, 1) || p.by[from] >= pendingMost {
+		return false
+	}
+	if p.by == nil {
+		p.by = map[netip.Addr]int{}
+	}
+	p.all++
+	p.by[from]++
+	return true
+}
+
+func (p *pending) leave(from netip.Addr) {
+	from = hub.Subscriber(from)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if p.by[from]--; p.by[from] == 0 {
+		delete(p.by, from)
+	}
+}

@@ -1,8 +1,11 @@
 package rtsp
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -12,9 +15,13 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/container/rtp"
+	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
 	"github.com/vigil-media/vigil/internal/protocol/rtsp/internal/wire"
 	"github.com/vigil-media/vigil/internal/sim"
+	"github.com/vigil-media/vigil/internal/task"
 )
 
 // datagrams opens a house with some pairs of ports, of the number of which one is for players.
@@ -242,6 +249,9 @@ func TestForeignDatagrams(t *testing.T) {
 	for _, odd := range [][]byte{nil, {0}, {0x80, 96}, make([]byte, 5000)} {
 		strangers++
 		_, _ = stranger[0].WriteToUDPAddrPort(odd, to)
+		if len(odd) == 2 { // from a port to which the media have not moved
+			strangers++
+		}
 		_, _ = other[0].WriteToUDPAddrPort(odd, to)
 		_, _ = own[0].WriteToUDPAddrPort(odd, to)
 	}
@@ -250,6 +260,9 @@ func TestForeignDatagrams(t *testing.T) {
 	}
 	f = newFrames()
 	for i := range 60 {
+		if i == 30 {
+			<-time.After(moveAfter)
+		}
 		send([]*net.UDPConn{own[0], other[0]}[i/30])
 	}
 	h.Eventually("media", func() bool { n, _ := received(); return n > 1000 })
@@ -310,10 +323,10 @@ func TestTransportsByUDP(t *testing.T) {
 	h := datagrams(t, 20)
 	h.publish("live/x", 30).keep()
 	for _, text := range []string{
-		"client_port=0-0", "client_port=7000-0", "client_port=70000-70001", "client_port=-1", "client_port=x", "",
+		"client_port=0-0", "client_port=7000-0", "client_port=53-54", "client_port=7000-123", "client_port=70000-70001", "client_port=-1", "client_port=x", "",
 	} {
 		h.talk().ask(461, "SETUP @x/trackID=1|Transport: RTP/AVP;unicast;"+text)
-		h.talk().stage("announced").ask(map[bool]int{true: 200, false: 461}[strings.HasPrefix(text, "client_port=7000-")],
+		h.talk().stage("announced").ask(map[bool]int{true: 200, false: 461}[strings.HasPrefix(text, "client_port=7000-") || text == "client_port=53-54"],
 			"SETUP @y/trackID=1|Transport: RTP/AVP;unicast;"+text)
 	}
 	k := h.talk().stage("set up")
@@ -437,4 +450,125 @@ func TestSocketsOutliveTheSession(t *testing.T) {
 	if err := pair[0].Close(); err == nil {
 		t.Error("a socket was left open")
 	}
+}
+
+// A frame that no datagram can carry is lost, and nothing else.
+func TestFrameTooLong(t *testing.T) {
+	from, _ := sockets(t, "127.0.0.1", 0)
+	to, number := sockets(t, "127.0.0.1", 0)
+	out, err := egress.NewOutlet(from[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lane{ports: &ports{out: [2]*egress.Outlet{out, out}}}
+	l.add(rtp.Lane{RTP: 0, RTCP: 1}, netip.MustParseAddr("127.0.0.1"), [2]int{number, number + 1})
+	var b []byte
+	for _, size := range []int{100, wire.FrameMax, wire.FrameMax, 200} {
+		b = wire.AppendFrame(b, 0, make([]byte, size))
+	}
+	if n, err := l.Send(b); n != len(b) || err != nil {
+		t.Errorf("%d of %d bytes: %v", n, len(b), err)
+	}
+	for _, size := range []int{100, 200} {
+		_ = to[0].SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := to[0].Read(make([]byte, 1000)); n != size || err != nil {
+			t.Errorf("%d bytes, want %d: %v", n, size, err)
+		}
+	}
+}
+
+// A panic over a datagram ends the publishing at once, and is logged.
+func TestPanicByUDP(t *testing.T) {
+	pair, number := sockets(t, "127.0.0.1", 0)
+	from, own := sockets(t, "127.0.0.1", 0)
+	addr := netip.MustParseAddr("127.0.0.1")
+	var log bytes.Buffer
+	s := &session{
+		server: &server{cfg: Default(), env: protocol.Env{Log: slog.New(slog.NewTextHandler(&log, nil))}},
+		record: &recording{pair: pair}, remote: netip.AddrPortFrom(addr, 1),
+	}
+	broken := &media{from: [2]netip.AddrPort{netip.AddrPortFrom(addr, uint16(own))}} // it has no receiver
+	f := &feeder{session: s, udp: true, medias: []*media{broken}, start: time.Now(), reported: time.Now()}
+	ctx, stop := context.WithCancelCause(t.Context())
+	wait := f.hearDatagrams(ctx, stop)
+	if _, err := from[0].WriteToUDPAddrPort([]byte{0x80, 96}, netip.AddrPortFrom(addr, uint16(number))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
+	}
+	wait()
+	if _, ok := errors.AsType[*task.PanicError](context.Cause(ctx)); !ok {
+		t.Errorf("the cause is %v", context.Cause(ctx))
+	}
+	if !strings.Contains(log.String(), "panicked") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+// While a publisher's media come from the ports that were agreed on, what its address sends from others harms nobody: somebody else may have
+// the same address, or write it on what he sends.
+func TestSameAddress(t *testing.T) {
+	h := datagrams(t, 20)
+	own, number := sockets(t, "127.0.0.1", 0)
+	other, _ := sockets(t, "127.0.0.1", 0)
+	k := h.talk().stage("announced")
+	r := k.ask(200, fmt.Sprintf("SETUP @y/trackID=1|Transport: RTP/AVP;unicast;client_port=%d-%d;mode=record", number, number+1))
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(serverPorts(t, transportOf(r.Header["Transport"][0]))[0]))
+	k.asks("RECORD @y")
+	f := newFrames()
+	send := func() {
+		for b := f.next(); len(b) > 0; b = b[wire.FrameHead+int(b[2])<<8+int(b[3]):] {
+			if b[1] == 0 {
+				_, _ = own[0].WriteToUDPAddrPort(b[wire.FrameHead:][:int(b[2])<<8+int(b[3])], to)
+			}
+		}
+	}
+	for i := range 100 {
+		send()
+		if i == 50 {
+			h.Publishers(1)
+			for j := range 2 * badPacketsMax {
+				if j%50 == 0 {
+					send() // the agreed ports are not silent meanwhile
+				}
+				_, _ = other[0].WriteToUDPAddrPort([]byte{0, 96, 0}, to)
+				<-time.After(20 * time.Microsecond)
+			}
+		}
+		<-time.After(2 * time.Millisecond)
+	}
+	h.Publishers(1)
+	if log := h.Log(); strings.Contains(log, "bad packet") {
+		t.Error(log)
+	}
+}
+
+// Who asks for ports and does not publish leaves room for others, who do.
+func TestPortsThatWait(t *testing.T) {
+	const pairs = 8 // of which one is for players
+	h := datagrams(t, pairs)
+	ask := func(k *talker, code int) {
+		k.ask(code, "SETUP @y/trackID=1|Transport: RTP/AVP;unicast;client_port=7000-7001;mode=record")
+	}
+	var waiting []*talker
+	for range (pairs + 1) / 2 {
+		k := h.talk().stage("announced")
+		ask(k, 200)
+		waiting = append(waiting, k)
+	}
+	ask(h.talk().stage("announced"), 453)
+	waiting[0].asks("RECORD @y") // it waits no longer
+	ask(h.talk().stage("announced"), 200)
+	ask(h.talk().stage("announced"), 453)
+	_ = waiting[1].conn.Close()
+	h.Eventually("its place is free", func() bool {
+		s := h.server
+		s.pending.mu.Lock()
+		defer s.pending.mu.Unlock()
+		return s.pending.all < (pairs+1)/2
+	})
+	ask(h.talk().stage("announced"), 200)
 }
