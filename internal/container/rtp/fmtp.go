@@ -143,6 +143,7 @@ func (f *Format) readLATM(p map[string]string) error {
 	if err := c.Unmarshal(b); err != nil {
 		return fmt.Errorf("LATM config: %w", err)
 	}
+	settle(&c)
 	if f.config = muxedConfig(&c); f.config == nil || f.Track(1) == nil {
 		return errors.New("LATM config of no AAC")
 	}
@@ -150,6 +151,18 @@ func (f *Format) readLATM(p map[string]string) error {
 		f.mux = &c
 	}
 	return nil
+}
+
+// settle mends what GStreamer makes of an AudioSpecificConfig with a sync extension (ISO/IEC 14496-3, 1.6.5.1), such as FFmpeg's encoder
+// writes: the extension stands where the type of the frame length should be, and begins with a type that is reserved, 2. Units are framed
+// as usual nevertheless.
+func settle(c *mpeg4audio.StreamMuxConfig) {
+	const usual, reserved = 0, 2
+	if len(c.Programs) != 1 || len(c.Programs[0].Layers) != 1 || c.Programs[0].Layers[0].FrameLengthType != reserved {
+		return
+	}
+	c.Programs[0].Layers[0].FrameLengthType = usual
+	c.OtherDataPresent, c.OtherDataLenBits, c.CRCCheckPresent, c.CRCCheckSum = false, 0, false, 0
 }
 
 // muxedConfig returns the configuration of the first layer, the only one that is passed on; nil if there is none.

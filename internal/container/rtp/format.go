@@ -20,6 +20,7 @@ const (
 	clockMax   = 50_000_000 // faster ones do not exist
 	nameMax    = 48         // bytes of an encoding's name
 	channelMax = 255
+	fmtpMax    = 16 << 10 // bytes of an opaque one: those of Vorbis have 4 to 12 KiB
 )
 
 // Static payload types (RFC 3551, table 4 and 5).
@@ -147,8 +148,9 @@ func (f *Format) parameters(lower string) error {
 	p := parseFMTP(f.fmtp)
 	switch f.codec { //nolint:exhaustive // the others have none
 	case 0:
-		f.codec = av.Opaque
-		f.fmtp = f.fmtp[:min(len(f.fmtp), av.MaxConfig)]
+		if f.codec = av.Opaque; len(f.fmtp) > fmtpMax { // half of one would be worse than none
+			return fmt.Errorf("%s: fmtp of %d bytes, %d allowed", f.encoding, len(f.fmtp), fmtpMax)
+		}
 	case av.H264:
 		if p["packetization-mode"] == "2" {
 			return errors.New("H264: packetization mode 2")

@@ -43,8 +43,11 @@ type section struct {
 	sends   bool // a=sendonly
 }
 
+// ErrNoMedia is returned for a description of medias none of which can be used.
+var ErrNoMedia = errors.New("SDP: no media can be used")
+
 // ParseSDP reads a description. Only the lines that matter here are looked at; what is wrong with all the others (v=, o=, s=, c=,
-// b=, t=) is of no interest, and servers write a lot of it. An error means that no media can be used.
+// b=, t=) is of no interest, and servers write a lot of it. An error means that no media can be used; it is [ErrNoMedia] if there are some.
 func ParseSDP(b []byte) (*Description, error) {
 	if len(b) > sdpMax {
 		return nil, fmt.Errorf("SDP of %d bytes, %d allowed", len(b), sdpMax)
@@ -70,7 +73,7 @@ func ParseSDP(b []byte) (*Description, error) {
 	case usable > 0:
 		return d, nil
 	case first != nil:
-		return nil, fmt.Errorf("SDP: no media can be used: %w", first)
+		return nil, fmt.Errorf("%w: %w", ErrNoMedia, first)
 	default:
 		return nil, errors.New("SDP: no media")
 	}

@@ -2,6 +2,7 @@ package rtp
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,9 +61,14 @@ func TestLATM(t *testing.T) {
 		return string(out)
 	}
 	const described = "m=audio 0 RTP/AVP 96\na=rtpmap:96 MP4A-LATM/44100\na=fmtp:96 cpresent=0;config=40002410\n"
+	// GStreamer puts the whole of FFmpeg's configuration there, with its sync extension.
+	units, _, errs := in(t, strings.Replace(described, "40002410", "40002410adca00", 1), "M "+element(false, false, "one"))
+	if errs > 0 || len(units) != 1 || string(units[0].Data[0]) != "one" || units[0].Track.SampleRate != 44_100 {
+		t.Errorf("with a sync extension: %d errors, %d units", errs, len(units))
+	}
 	long := string(bytes.Repeat([]byte("abc"), 700))
 	whole := element(false, false, long)
-	units, _, errs := in(t, described, "M "+element(false, false, "one"), ". "+whole[:1000], "M "+whole[1000:], ". "+whole[:1000], "-", "M "+element(false, false, "two"))
+	units, _, errs = in(t, described, "M "+element(false, false, "one"), ". "+whole[:1000], "M "+whole[1000:], ". "+whole[:1000], "-", "M "+element(false, false, "two"))
 	if errs > 0 || len(units) != 3 || string(units[0].Data[0]) != "one" || string(units[1].Data[0]) != long || string(units[2].Data[0]) != "two" {
 		t.Errorf("%d errors, %d units", errs, len(units))
 	}

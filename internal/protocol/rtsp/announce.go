@@ -51,7 +51,7 @@ func (s *session) announce(r *wire.Request) error {
 	var d *rtp.Description
 	if err == nil {
 		if d, err = rtp.ParseSDP(r.Body); err != nil {
-			err = fmt.Errorf("%w: %w", hub.ErrBadName, err)
+			err = fmt.Errorf("%w: %w", errDescription, err)
 		}
 	}
 	if err == nil && len(d.Medias) > mediasMax {

@@ -81,9 +81,12 @@ func (c *Config) Validate() error {
 	if len(c.Users) > 0 && len(c.Auth) == 0 {
 		return errors.New("auth: empty, but there are users")
 	}
-	for name, password := range c.Users { // a variable that is not set is not to let everybody in
-		if name == "" || password.Reveal() == "" {
+	for name, password := range c.Users {
+		switch {
+		case name == "" || password.Reveal() == "": // a variable that is not set is not to let everybody in
 			return fmt.Errorf("users: %q has no name or no password", name)
+		case strings.Contains(name, ":"): // RFC 7617, 2: what follows it would be taken for the password
+			return fmt.Errorf("users: %q: a name has no colon", name)
 		}
 	}
 	return c.Multicast.validate()
@@ -128,7 +131,7 @@ func (r *PortRange) UnmarshalText(text []byte) error {
 	to, err2 := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
 	n := PortRange{int(from), int(to)} //nolint:gosec // 16 bits
 	if !ok || err != nil || err2 != nil || from < portMin || n.Pairs() < 1 {
-		return fmt.Errorf("%q is no range of ports from 1024 on, such as 30000-31999", text)
+		return fmt.Errorf("%q is no range of ports from 1024 on with a pair (an even one and the next), such as 30000-31999", text)
 	}
 	*r = n
 	return nil

@@ -52,14 +52,19 @@ func status(err error) base.StatusCode {
 		return base.StatusBadRequest
 	case errors.Is(err, hub.ErrLimit):
 		return base.StatusNotEnoughBandwidth
-	case errors.Is(err, rtp.ErrTracks), errors.Is(err, errNoMedia):
+	case errors.Is(err, rtp.ErrTracks), errors.Is(err, rtp.ErrNoMedia), errors.Is(err, errNoMedia):
 		return base.StatusUnsupportedMediaType
+	case errors.Is(err, errDescription):
+		return base.StatusBadRequest
 	}
 	if protocol.HTTPStatus(err) == http.StatusServiceUnavailable {
 		return base.StatusServiceUnavailable
 	}
 	return base.StatusInternalServerError
 }
+
+// errDescription means that a description cannot be understood.
+var errDescription = errors.New("bad description")
 
 // errNoMedia means that nothing of a stream, or of a description, can be carried.
 var errNoMedia = errors.New("nothing that can be carried")

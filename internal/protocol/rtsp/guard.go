@@ -19,6 +19,8 @@ type guard struct {
 	challenge *challenge.Challenge
 	attempts  int
 	let       bool // in: what has been proven once is taken for the connection
+
+	denied func() // writes the line about the last wrong password; nil: there was none, or it is written
 }
 
 // schemes are what the configuration calls the schemes.
@@ -55,19 +57,36 @@ func (g *guard) check(c *Config, r *wire.Request) error {
 
 // challenged answers a request that was not let through; a peer that guesses is ended.
 func (s *session) challenged(r *wire.Request, cause error) error {
+	s.suspect(r, cause)
 	err := s.respond(r, answer{code: base.StatusUnauthorized, header: base.Header{"WWW-Authenticate": s.guard.challenge.Header()}})
 	if err != nil || s.guard.attempts < attemptsMax {
 		return err
 	}
-	action := hub.ActionPlay
-	if r.Method == base.Announce {
-		action = hub.ActionPublish
-	}
-	t, err := targetOf(r.URL)
-	if err != nil {
-		return err
-	}
-	cause = fmt.Errorf("%w: %d wrong passwords, the last: %w", hub.ErrDenied, s.guard.attempts, cause)
-	s.refusal(action, cause).Info("refused", "stream", t.name(), "remote", s.remote, "cause", cause)
 	return errRefused
+}
+
+// suspect prepares the line about a wrong password. It is written when the connection ends, since most clients give up after one, and some
+// have the right one after a wrong one.
+func (s *session) suspect(r *wire.Request, cause error) {
+	t, err := targetOf(r.URL)
+	if err != nil || !errors.Is(cause, challenge.ErrDenied) {
+		return
+	}
+	publishes := r.Method == base.Announce || r.Method == base.Record
+	cause = fmt.Errorf("%w: %w (attempts: %d)", hub.ErrDenied, cause, s.guard.attempts)
+	s.guard.denied = func() {
+		if publishes {
+			s.refusal(hub.ActionPublish, cause).Info("refused to publish", "stream", t.name(), "remote", s.remote, "cause", cause)
+		} else {
+			s.refusal(hub.ActionPlay, cause).Info("refused to play", "stream", t.name(), "remote", s.remote, "cause", cause)
+		}
+	}
+}
+
+// settle writes the line about wrong passwords, if no right one has followed.
+func (g *guard) settle() {
+	if g.denied != nil && !g.let {
+		g.denied()
+	}
+	g.denied = nil
 }

@@ -87,13 +87,36 @@ func TestWrongPasswords(t *testing.T) {
 				if took := time.Since(begin); took > time.Second {
 					t.Errorf("it took %v", took)
 				}
-				h.Logged("refused", "denied", "3 wrong passwords")
+				h.Logged("refused", "denied", "(attempts: 3)")
 				if strings.Contains(h.Log(), "guess") {
 					t.Error("a password is in the log")
 				}
 			})
 		}
 	}
+}
+
+// Most clients try a password once: who has a wrong one is in the log, once; who has none, or the right one in the end, is not.
+func TestWrongPasswordIsLogged(t *testing.T) {
+	bubble(t, guarded(), func(t *testing.T, h *rig) {
+		k := h.talk()
+		k.ask(401, "ANNOUNCE @x|@sdp")
+		k.ask(401, "ANNOUNCE @x|@sdp"+basic("me", "guess"))
+		_ = k.conn.Close()
+		h.Logged("refused to publish", "live/x", "wrong credentials (attempts: 1)")
+		none := h.talk()
+		none.ask(401, "ANNOUNCE @y|@sdp")
+		_ = none.conn.Close()
+		late := h.talk()
+		late.ask(401, "ANNOUNCE @z|@sdp"+basic("me", "guess"))
+		late.asks("ANNOUNCE @z|@sdp" + basic("me", "secret"))
+		_ = late.conn.Close()
+		h.Publishers(0)
+		time.Sleep(time.Minute)
+		if log := h.Log(); strings.Count(log, "refused") != 1 {
+			t.Error(log)
+		}
+	})
 }
 
 // Where there are no users there is no challenge; where there are, an open session cannot be used by asking for something else.
@@ -118,5 +141,18 @@ func TestEmptyPassword(t *testing.T) {
 		if err := c.Validate(); err == nil {
 			t.Errorf("%v is taken", users)
 		}
+	}
+}
+
+// A name with a colon could not be told from the password by Basic, nor typed into a URL.
+func TestUserWithColon(t *testing.T) {
+	c := Default()
+	c.Users = map[string]conf.Secret{"us:er": "x"}
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `users: "us:er"`) {
+		t.Error(err)
+	}
+	c.Users = map[string]conf.Secret{"user": "a:b"}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
 	}
 }

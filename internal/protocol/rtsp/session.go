@@ -49,6 +49,7 @@ func (s *session) run(ctx context.Context) {
 		s.setup.Leave()
 		s.release()
 		s.forget(err)
+		s.guard.settle()
 		if !errors.Is(err, errHandedOver) {
 			_ = s.conn.Close() // nothing can be done about it
 		}
@@ -89,7 +90,11 @@ func (s *session) serve(ctx context.Context) error {
 		return err
 	}
 	if err := s.secured(ctx); err != nil {
-		s.setupLog().Info("handshake failed", "cause", s.setupError(err), "remote", s.remote)
+		level := slog.LevelInfo
+		if errors.Is(err, io.EOF) { // it has said nothing: one who only looks whether somebody listens, such as the supervisor's probe
+			level = slog.LevelDebug
+		}
+		s.setupLog().Log(ctx, level, "handshake failed", "cause", s.setupError(err), "remote", s.remote)
 		return err
 	}
 	if err := s.enterTunnel(ctx); err != nil {

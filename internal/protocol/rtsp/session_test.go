@@ -85,7 +85,7 @@ func TestOddRequests(t *testing.T) {
 		"SETUP of nothing":      {"SETUP @nothing/trackID=1|tcp=0-1", 404},
 		"no SDP":                {"ANNOUNCE @y|body=hello", 400},
 		"an empty SDP":          {"ANNOUNCE @y", 400},
-		"nothing usable in it":  {"ANNOUNCE @y|body=v=0\r\nm=application 0 TCP/X 96\r\n", 400},
+		"nothing usable in it":  {"ANNOUNCE @y|body=v=0\r\nm=application 0 TCP/X 96\r\n", 415},
 		"a back channel, and nothing else that can be read": {"ANNOUNCE @y|body=v=0\r\nm=audio 0 RTP/AVP 0\r\na=sendonly\r\n" +
 			"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/0\r\n", 415},
 	} {

@@ -58,6 +58,12 @@ func TestSecure(t *testing.T) {
 	p.asks("TEARDOWN @y")
 	k.asks("PAUSE @x", "TEARDOWN @x")
 	h.Viewers(0)
+	look := h.MustDial("RTSPS") // who only looks whether somebody listens, as the supervisor does every two seconds, is not worth a line
+	_ = look.Close()
+	time.Sleep(time.Second)
+	if strings.Contains(h.Log(), `level=INFO msg="handshake failed"`) {
+		t.Error(h.Log())
+	}
 	plain := h.MustDial("RTSPS") // who speaks without TLS is told nothing
 	if _, err := plain.Write([]byte(strings.Repeat("OPTIONS * RTSP/1.0\r\n", 10))); err != nil {
 		t.Fatal(err)
