@@ -13,6 +13,7 @@ var (
 	ErrBusy        = errors.New("already publishing")
 	ErrDenied      = errors.New("denied")
 	ErrNoTracks    = errors.New("the stream has no media yet")
+	ErrUncarried   = errors.New("the protocol can carry nothing of the stream")
 	ErrLimit       = errors.New("limit reached")
 	ErrClosing     = errors.New("the server is shutting down")
 	ErrReplaced    = errors.New("replaced by a newer publisher")
@@ -44,6 +45,7 @@ func Reason(err error) string {
 		{ErrBusy, "busy"},
 		{ErrDenied, "denied"},
 		{ErrNoTracks, "no-media"},
+		{ErrUncarried, "uncarried"},
 		{ErrLimit, "limit"},
 		{ErrClosing, "closing"},
 		{ErrReplaced, "replaced"},

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/stream"
@@ -18,7 +19,7 @@ type Viewing struct {
 
 // Play lets a viewer in. If nobody publishes the key yet, it waits for a publisher as long as the setting play.wait says; then
 // until the stream's tracks are known, and no longer than patience lives. It may return ErrDenied, ErrNotFound, ErrNoTracks,
-// ErrLimit, ErrOverload or ErrClosing, or the cause of patience. The viewing's context is a child of ctx, and ctx of patience's parent or
+// ErrUncarried, ErrLimit, ErrOverload or ErrClosing, or the cause of patience. The viewing's context is a child of ctx, and ctx of patience's parent or
 // patience itself. Release the viewing.
 func (h *Hub) Play(ctx, patience context.Context, q Request) (*Viewing, error) {
 	v, err := h.play(ctx, patience, q)
@@ -92,7 +93,13 @@ func (v *Viewing) find(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, v.hub.Limit(Ready).Age, ErrNoTracks)
 	defer cancel()
-	return v.live.stream.WaitReady(ctx)
+	if err := v.live.stream.WaitReady(ctx); err != nil {
+		return err
+	}
+	if carries := v.session.Carries; carries != nil && !slices.ContainsFunc(v.live.stream.Tracks(), carries) {
+		return ErrUncarried
+	}
+	return nil
 }
 
 // awaitPublisher attaches the viewer to the stream of its key as soon as there is one.

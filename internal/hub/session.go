@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/stream"
 )
 
@@ -27,6 +28,8 @@ type Request struct {
 	Remote   netip.AddrPort // the peer
 	Query    string         // what followed "?" in the name, undecoded; may hold secrets: never log it
 	Agent    string         // what the peer says it is; hostile text
+
+	Carries func(*av.Track) bool // of a viewer: what its protocol has a place for; nil: everything
 }
 
 // Authorizer decides whether a request is allowed, and on what terms. It is called on the session's goroutine, with a deadline. A

@@ -12,6 +12,8 @@ func HTTPStatus(err error) int {
 	switch {
 	case errors.Is(err, hub.ErrNotFound), errors.Is(err, hub.ErrNoTracks), errors.Is(err, hub.ErrUnpublished):
 		return http.StatusNotFound
+	case errors.Is(err, hub.ErrUncarried):
+		return http.StatusUnsupportedMediaType
 	case errors.Is(err, hub.ErrDenied):
 		return http.StatusForbidden
 	case errors.Is(err, hub.ErrBusy):

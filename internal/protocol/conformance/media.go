@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
@@ -194,6 +197,35 @@ func lateForOthers(s *stage) {
 			heard++
 		}
 	}
+}
+
+// nothingToCarry: who asks for a stream of which the protocol has no place for anything is refused, rather than left waiting for ever.
+func nothingToCarry(s *stage) {
+	var strange av.Codec
+	for _, c := range []av.Codec{av.L16, av.FLAC} {
+		if !slices.Contains(s.room.Protocol.Play, c) {
+			strange = c
+		}
+	}
+	if strange == 0 {
+		s.t.Fatal("the protocol carries everything: this case wants another codec")
+	}
+	src, err := s.tryPublishBy(publishInMemory, "live/x", sim.Options{Audio: strange})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	src.write(20)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*patience)
+	defer cancel()
+	v, err := s.tryPlay(ctx, "live/x")
+	if err == nil { // some protocols answer with the first byte
+		err = v.next()
+	}
+	if err == nil {
+		s.t.Errorf("%v is played", strange)
+	}
+	s.Logged("refused to play", hub.ErrUncarried.Error())
+	s.Viewers(0)
 }
 
 // stampsWrap begins 2 s before a counter of 32 bits in milliseconds wraps.

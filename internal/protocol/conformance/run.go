@@ -106,6 +106,7 @@ func cases() []oneCase {
 		{name: "play without publish", need: playing, hub: shortWait, run: playWithoutPublish},
 		{name: "publish denied", need: publishing, auth: token{}, run: publishDenied},
 		{name: "storm of denied", need: publishing, auth: &counting{}, run: stormOfDenied},
+		{name: "nothing to carry", need: playing, run: nothingToCarry},
 		{name: "play denied", need: playing, auth: token{}, run: playDenied},
 
 		{name: "publisher stops", need: playing, run: publisherStops},

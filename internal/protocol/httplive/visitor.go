@@ -101,7 +101,7 @@ func (s *server) newVisitor(r *http.Request) (*visitor, error) {
 	agent := r.UserAgent()
 	v := &visitor{server: s, ws: isWebSocket(r), req: hub.Request{
 		Key: key, Session: s.env.NewID(), Protocol: protocolHTTP, Remote: remote(r),
-		Query: strings.Clone(r.URL.RawQuery), Agent: strings.Clone(agent[:min(len(agent), agentMax)]),
+		Query: strings.Clone(r.URL.RawQuery), Agent: strings.Clone(agent[:min(len(agent), agentMax)]), Carries: s.cfg.Form.Carries,
 	}}
 	if v.ws {
 		v.req.Protocol = protocolSocket

@@ -39,6 +39,7 @@ func (s *session) play(ctx context.Context, path, query string) (err error) {
 // playTo is play for one who has a place.
 func (s *session) playTo(ctx context.Context, path, query string) error {
 	req, err := s.request(path, query)
+	req.Carries = s.cfg.Form.Carries
 	if err != nil {
 		s.refusal(hub.ActionPlay, err).Info("refused to play", "stream", path, "remote", s.remote, "cause", err)
 		return s.refuse(playRefusal(err))

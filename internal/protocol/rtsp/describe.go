@@ -72,6 +72,7 @@ func (s *session) find(ctx context.Context, t target) (err error) {
 	if err != nil {
 		return err
 	}
+	req.Carries = carried
 	var v *hub.Viewing
 	patience, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -86,22 +87,30 @@ func (s *session) find(ctx context.Context, t target) (err error) {
 		return err
 	}
 	p := &playing{server: s.server, target: t, viewing: v, medias: lanes(v.Stream().Tracks())}
-	if len(p.medias) == 0 {
-		v.Release(errNoMedia)
-		return errNoMedia
+	if len(p.medias) == 0 { // they have changed since the hub looked
+		v.Release(hub.ErrUncarried)
+		return hub.ErrUncarried
 	}
 	p.release = context.AfterFunc(v.Context(), s.conn.Cut) //nolint:contextcheck // a child of ctx; for one that is ended while it makes up its mind
 	s.play = p
 	return nil
 }
 
+// carried says whether RTP has a form for a track.
+func carried(t *av.Track) bool {
+	_, err := rtp.FormatOf(t, firstDynamic)
+	return err == nil
+}
+
+// firstDynamic is the first payload type that has no meaning of its own (RFC 3551, 6).
+const firstDynamic = 96
+
 // lanes are the tracks of a stream that RTP can carry, with the usual channels.
 func lanes(tracks []*av.Track) []playMedia {
-	const dynamic = 96 // the first payload type that has no meaning of its own (RFC 3551, 6)
 	var all []playMedia
 	for _, t := range tracks {
 		i := len(all)
-		f, err := rtp.FormatOf(t, uint8(dynamic+i)) //nolint:gosec // there are few
+		f, err := rtp.FormatOf(t, uint8(firstDynamic+i)) //nolint:gosec // there are few
 		if err != nil {
 			continue
 		}

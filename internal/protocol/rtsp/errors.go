@@ -52,7 +52,7 @@ func status(err error) base.StatusCode {
 		return base.StatusBadRequest
 	case errors.Is(err, hub.ErrLimit):
 		return base.StatusNotEnoughBandwidth
-	case errors.Is(err, rtp.ErrTracks), errors.Is(err, rtp.ErrNoMedia), errors.Is(err, errNoMedia):
+	case errors.Is(err, rtp.ErrTracks), errors.Is(err, rtp.ErrNoMedia), errors.Is(err, errNoMedia), errors.Is(err, hub.ErrUncarried):
 		return base.StatusUnsupportedMediaType
 	case errors.Is(err, errDescription):
 		return base.StatusBadRequest
@@ -66,5 +66,5 @@ func status(err error) base.StatusCode {
 // errDescription means that a description cannot be understood.
 var errDescription = errors.New("bad description")
 
-// errNoMedia means that nothing of a stream, or of a description, can be carried.
+// errNoMedia means that nothing of a description can be carried.
 var errNoMedia = errors.New("nothing that can be carried")
