@@ -65,6 +65,19 @@ func New(o Options) *Stream {
 // Tracks returns the current tracks, sorted by ID. The slice is shared: do not change it.
 func (s *Stream) Tracks() []*av.Track { return *s.tracks.Load() }
 
+// Newest is the decoding time of the newest unit; 0 if there is none.
+func (s *Stream) Newest() time.Duration {
+	head := s.units.head.Load()
+	if head == 0 {
+		return 0
+	}
+	it := s.units.at(head - 1)
+	if it == nil { // replaced just now: the next will do as well
+		return s.Newest()
+	}
+	return it.dts
+}
+
 // End ends the stream: readers get what the rings still hold, then cause, which is io.EOF if nil. The publisher's next
 // write fails.
 func (s *Stream) End(cause error) {

@@ -440,3 +440,22 @@ func TestTracksSorted(t *testing.T) {
 		t.Errorf("%v", s.Tracks())
 	}
 }
+
+// Newest is that of the newest unit, whatever readers do.
+func TestNewest(t *testing.T) {
+	s := New(Options{})
+	if d := s.Newest(); d != 0 {
+		t.Errorf("%v before the first unit", d)
+	}
+	p, e := s.Publish(), sim.New(sim.Options{Video: av.H264})
+	var last time.Duration
+	for _, u := range e.Take(50) {
+		if err := p.Write(u); err != nil {
+			t.Fatal(err)
+		}
+		last = u.DTS
+	}
+	if d := s.Newest(); d != last || d == 0 {
+		t.Errorf("%v, want %v", d, last)
+	}
+}

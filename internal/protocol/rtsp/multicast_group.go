@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"github.com/vigil-media/vigil/internal/container/rtp"
 	"github.com/vigil-media/vigil/internal/hub"
@@ -100,7 +99,6 @@ func (one *group) leave(p *player) {
 type sender struct {
 	*group
 	server *server
-	began  time.Time
 	end    context.CancelCauseFunc
 	viewer *stream.Viewer // nil: there was none to be had
 	lane   lane
@@ -109,7 +107,7 @@ type sender struct {
 }
 
 func newSender(ctx context.Context, one *group, room *server) (context.Context, *sender) {
-	s := &sender{group: one, server: room, began: time.Now()}
+	s := &sender{group: one, server: room}
 	ctx, s.end = context.WithCancelCause(ctx)
 	return ctx, s
 }
@@ -121,7 +119,7 @@ func newSender(ctx context.Context, one *group, room *server) (context.Context, 
 func (s *sender) begin(ctx context.Context, first *player) {
 	room := s.server
 	v, err := first.viewing.Watch(s.key.share, func() stream.Muxer {
-		return rtp.NewPacker(s.lanes, rtp.PackerOptions{Size: room.cfg.PacketSize, Start: s.began})
+		return rtp.NewPacker(s.lanes, rtp.PackerOptions{Size: room.cfg.PacketSize, Start: wallStart(first.viewing.Stream())})
 	})
 	if err != nil { // the stream has ended just now
 		s.Ended(err)

@@ -135,7 +135,7 @@ func (s *session) playTo(ctx context.Context, r *wire.Request) error {
 		p.variant = &key
 	}
 	viewer, err := viewing.Watch(key, func() stream.Muxer {
-		return rtp.NewPacker(lanes, rtp.PackerOptions{Size: s.cfg.PacketSize, Start: time.Now()})
+		return rtp.NewPacker(lanes, rtp.PackerOptions{Size: s.cfg.PacketSize, Start: wallStart(viewing.Stream())})
 	})
 	if err != nil { // the stream has ended since it was found
 		p.leaveVariant()
@@ -178,7 +178,7 @@ func (s *session) playTo(ctx context.Context, r *wire.Request) error {
 		s.play.leaveGroup()
 	}
 	s.play = nil // it is the player's from here on
-	s.log.Info("playing", "stream", req.Key, "remote", s.remote, "udp", out != nil, "multicast", p.group != nil)
+	s.log.Info("playing", "stream", req.Key, "remote", s.remote, "transport", s.transport(out != nil, p.group != nil))
 	if out != nil {
 		p.link.Divert(out)
 		s.players.add(p)
@@ -190,6 +190,9 @@ func (s *session) playTo(ctx context.Context, r *wire.Request) error {
 	p.link.Play(playing, viewer) //nolint:contextcheck // it is a child of ctx
 	return errHandedOver
 }
+
+// wallStart is the wall clock of a stream's media time 0, for sender reports.
+func wallStart(s *stream.Stream) time.Time { return time.Now().Add(-s.Newest()) }
 
 // playLimits are for a peer that plays: it has little to say, and there are many.
 func playLimits() wire.Limits { return wire.Limits{Head: 4 << 10, Body: 4 << 10} }

@@ -114,7 +114,7 @@ func (s *session) feed(lease *hub.Lease) (end *wire.Request, err error) {
 	defer s.conn.Interrupt(ctx)()
 	s.record.begun()
 	s.in.SetLimits(setupLimits(), publishBuffer)
-	s.log.Info("accepted publisher", "stream", lease.Key(), "remote", s.remote, "udp", s.record.pair[0] != nil)
+	s.log.Info("accepted publisher", "stream", lease.Key(), "remote", s.remote, "transport", s.transport(s.record.pair[0] != nil, false))
 	f := newFeeder(s, lease)
 	hang := func() { _ = s.conn.Close() }
 	cell := s.env.PublisherCell("RTSP", lease, s.id, hang)

@@ -317,6 +317,21 @@ func (s *session) ask(t target) (hub.Request, error) {
 	}, err
 }
 
+// transport is how media come or go, for the log.
+func (s *session) transport(udp, multicast bool) string {
+	switch {
+	case multicast:
+		return "multicast"
+	case udp:
+		return "udp"
+	case s.secure:
+		return "tls"
+	case !s.direct():
+		return "http"
+	}
+	return "tcp"
+}
+
 // refusal returns the log for the line that says that the peer was refused, if it is to be said.
 func (s *session) refusal(a hub.Action, cause error) *slog.Logger {
 	return s.env.Refusals.Logger(s.log, string(a)+" "+hub.Reason(cause), s.remote.Addr())
