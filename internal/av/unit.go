@@ -24,3 +24,25 @@ func (u *AccessUnit) Size() int {
 	}
 	return n
 }
+
+// NewUnit returns a unit with room for n elements. A short list is allocated together with the unit.
+func NewUnit(n int) *AccessUnit {
+	switch {
+	case n == 1:
+		m := new(struct {
+			unit AccessUnit
+			data [1][]byte
+		})
+		m.unit.Data = m.data[:0]
+		return &m.unit
+	case n <= 4:
+		m := new(struct {
+			unit AccessUnit
+			data [4][]byte
+		})
+		m.unit.Data = m.data[:0]
+		return &m.unit
+	default:
+		return &AccessUnit{Data: make([][]byte, 0, n)}
+	}
+}

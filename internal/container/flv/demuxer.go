@@ -168,31 +168,9 @@ func compact(data [][]byte, size int) {
 	}
 }
 
-// newUnit returns a unit with room for n elements. A short list is allocated together with the unit.
-func newUnit(n int) *av.AccessUnit {
-	switch {
-	case n == 1:
-		m := new(struct {
-			unit av.AccessUnit
-			data [1][]byte
-		})
-		m.unit.Data = m.data[:0]
-		return &m.unit
-	case n <= 4:
-		m := new(struct {
-			unit av.AccessUnit
-			data [4][]byte
-		})
-		m.unit.Data = m.data[:0]
-		return &m.unit
-	default:
-		return &av.AccessUnit{Data: make([][]byte, 0, n)}
-	}
-}
-
 // single adds a unit whose only element is the packet's body.
 func (d *Demuxer) single(t *track, p packet) {
-	u := newUnit(1)
+	u := av.NewUnit(1)
 	u.Key, u.Data = p.key, append(u.Data, p.body)
 	d.add(t, p, u)
 }

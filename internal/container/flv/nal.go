@@ -121,7 +121,7 @@ func (t *track) nalFrame(d *Demuxer, p packet) error {
 	case t.cur == nil:
 		return setErr
 	}
-	u := newUnit(n)
+	u := av.NewUnit(n)
 	u.Key = p.key
 	for rest := p.body; len(rest) > 0; {
 		var b []byte

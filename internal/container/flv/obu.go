@@ -152,7 +152,7 @@ func (t *track) av1Frame(d *Demuxer, p packet) error {
 	if n == 0 {
 		return nil
 	}
-	u := newUnit(n)
+	u := av.NewUnit(n)
 	var err error
 	for rest := p.body; len(rest) > 0; {
 		var o obu

@@ -9,31 +9,9 @@ import (
 	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
-// newUnit returns a unit with room for n elements. A short list is allocated together with the unit.
-func newUnit(n int) *av.AccessUnit {
-	switch {
-	case n == 1:
-		m := new(struct {
-			unit av.AccessUnit
-			data [1][]byte
-		})
-		m.unit.Data = m.data[:0]
-		return &m.unit
-	case n <= 4:
-		m := new(struct {
-			unit av.AccessUnit
-			data [4][]byte
-		})
-		m.unit.Data = m.data[:0]
-		return &m.unit
-	default:
-		return &av.AccessUnit{Data: make([][]byte, 0, n)}
-	}
-}
-
 // single emits a unit of one element, a copy of b.
 func (d *Demuxer) single(e *elementary, b []byte, at time.Duration) error {
-	u := newUnit(1)
+	u := av.NewUnit(1)
 	u.Key, u.Data = true, append(u.Data, bytes.Clone(b))
 	u.PTS, u.DTS = at, at
 	return d.put(e, u)
@@ -86,7 +64,7 @@ func (d *Demuxer) picture(e *elementary, b []byte, t stamps) error {
 		return nil
 	}
 	e.need = false
-	u := newUnit(count)
+	u := av.NewUnit(count)
 	u.Key, u.PTS, u.DTS = key, mediaTime(t.pts), mediaTime(t.dts)
 	memory := make([]byte, 0, size)
 	for _, n := range e.nals {

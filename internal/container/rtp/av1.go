@@ -45,7 +45,7 @@ func (av1Units) units(r *Receiver, data [][]byte, ticks int64) error {
 	if n == 0 {
 		return nil
 	}
-	u := newUnit(n)
+	u := av.NewUnit(n)
 	u.Key = key
 	memory := make([]byte, 0, size)
 	for _, b := range data[:n] {

@@ -3,6 +3,7 @@ package rtp
 import (
 	"bytes"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/nal"
 )
 
@@ -20,7 +21,7 @@ func (n *nalAssembler) finish() error {
 	if !picture {
 		return setErr
 	}
-	u := newUnit(count)
+	u := av.NewUnit(count)
 	u.Key = key
 	memory := make([]byte, 0, size)
 	for _, b := range n.pieces {

@@ -15,28 +15,6 @@ const (
 	elementSize   = 24      // bytes: an element of a list, apart from what lies in it
 )
 
-// newUnit returns a unit with room for n elements. A short list is allocated together with the unit.
-func newUnit(n int) *av.AccessUnit {
-	switch {
-	case n == 1:
-		m := new(struct {
-			unit av.AccessUnit
-			data [1][]byte
-		})
-		m.unit.Data = m.data[:0]
-		return &m.unit
-	case n <= 4:
-		m := new(struct {
-			unit av.AccessUnit
-			data [4][]byte
-		})
-		m.unit.Data = m.data[:0]
-		return &m.unit
-	default:
-		return &av.AccessUnit{Data: make([][]byte, 0, n)}
-	}
-}
-
 // setTrack makes t the media's track, unless a decoder could not tell it from the present one.
 func (r *Receiver) setTrack(t *av.Track) {
 	if r.track != nil && r.track.Equal(t) {
@@ -50,7 +28,7 @@ func (r *Receiver) setTrack(t *av.Track) {
 
 // single emits a unit of one element, which is the unit's own memory, at ticks and after.
 func (r *Receiver) single(b []byte, ticks int64, after time.Duration, key bool) error {
-	u := newUnit(1)
+	u := av.NewUnit(1)
 	u.Key, u.Data = key, append(u.Data, b)
 	return r.put(u, ticks, after)
 }

@@ -2,9 +2,7 @@ package rtmp
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
-	"github.com/vigil-media/vigil/internal/task"
 )
 
 // slowToDeny lets those in at once whose query is "good", and takes 3 s to deny the others.
@@ -62,25 +59,4 @@ func TestBadCredentials(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
-}
-
-// dead is a listener that fails for good.
-type dead struct{ net.Listener }
-
-var errDead = errors.New("dead")
-
-func (dead) Accept() (net.Conn, error) { return nil, errDead }
-
-// A listener that fails for good, although nobody wanted it to, ends the room: it must not seem to live. (Passing troubles are the
-// listener's own business.)
-func TestAcceptEnds(t *testing.T) {
-	s, pool := &server{cfg: Default()}, task.NewPool(1, nil)
-	if err := s.accept(t.Context(), dead{}, pool); !errors.Is(err, errDead) {
-		t.Errorf("ended with %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.accept(ctx, dead{}, pool); err != nil {
-		t.Errorf("ended with %v", err)
-	}
 }

@@ -224,7 +224,7 @@ func (f *feeder) hearDatagrams(ctx context.Context, stop context.CancelCauseFunc
 		g.Go(name, func(context.Context) error {
 			err := task.Guard(name, func() error { return f.hear(pair[i], i) })
 			if p, ok := errors.AsType[*task.PanicError](err); ok {
-				f.panicked(p)
+				f.env.Panicked("rtsp", p)
 			}
 			if !errors.Is(err, net.ErrClosed) {
 				stop(err)

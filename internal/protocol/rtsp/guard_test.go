@@ -112,7 +112,7 @@ func TestWrongPasswordIsLogged(t *testing.T) {
 		late.asks("ANNOUNCE @z|@sdp" + basic("me", "secret"))
 		_ = late.conn.Close()
 		h.Publishers(0)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if log := h.Log(); strings.Count(log, "refused") != 1 {
 			t.Error(log)
 		}

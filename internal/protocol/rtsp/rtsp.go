@@ -90,7 +90,7 @@ func (s *server) close() {
 
 // Run accepts sessions until ctx ends, and returns when the last session has.
 func (s *server) Run(ctx context.Context) error {
-	sessions := task.NewPool(s.cfg.Connections, s.panicked)
+	sessions := s.env.Sessions("rtsp", s.cfg.Connections)
 	g, gctx := task.NewGroup(ctx)
 	stop := context.AfterFunc(gctx, s.close)
 	defer stop()
@@ -100,37 +100,15 @@ func (s *server) Run(ctx context.Context) error {
 		g.Go("rtsp reports", s.hearReports)
 	}
 	for _, l := range s.listeners {
-		g.Go("rtsp accept", func(ctx context.Context) error { return s.accept(ctx, l, sessions) })
+		g.Go("rtsp accept", func(ctx context.Context) error { return protocol.Accept(ctx, l, sessions, "rtsp", s.serve) })
 	}
 	err := g.Wait()
 	sessions.Wait()
 	return err
 }
 
-// panicked logs the panic of a session, which costs that session and nothing else.
-func (s *server) panicked(p *task.PanicError) {
-	s.env.Log.Error("a session panicked", "protocol", "rtsp", "cause", p, "stack", string(p.Stack))
-}
-
-// accept ends with ctx. Passing troubles do not come here: the listener waits them out.
-func (s *server) accept(ctx context.Context, l net.Listener, sessions *task.Pool) error {
-	for {
-		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = conn.Close()
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		err = sessions.Go(ctx, "rtsp session", func(ctx context.Context) { s.newSession(conn).run(ctx) })
-		if err != nil { // not to be expected: the listeners have the same limit
-			_ = conn.Close()
-		}
-	}
-}
+// serve serves a connection that was accepted.
+func (s *server) serve(ctx context.Context, conn net.Conn) { s.newSession(conn).run(ctx) }
 
 // newSession returns a session for an accepted connection, which it will close.
 func (s *server) newSession(conn net.Conn) *session {
