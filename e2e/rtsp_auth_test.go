@@ -38,7 +38,7 @@ func TestRTSPPasswords(t *testing.T) {
 				" protocols=tcp ! rtph264depay ! h264parse ! identity eos-after=20 ! fakesink")...)
 			pull.succeed(t, playLimit)
 
-			for _, url := range []string{with("camera", "wrong"), with("nobody", "secret"), s.rtspURL(scheme)} {
+			for _, url := range []string{with("camera", "mistaken"), with("nobody", "secret"), s.rtspURL(scheme)} {
 				refused(t, start(t, "ffprobe", append(overTCP.flag(), "-v", "error", url)...))
 				refused(t, start(t, "ffmpeg", append([]string{
 					"-v", "error", "-nostdin", "-re", "-i", clipAAC.make(t), "-c", "copy", "-f", "rtsp",
@@ -47,7 +47,7 @@ func TestRTSPPasswords(t *testing.T) {
 			if _, taken := s.stream(t, "other-"+scheme); taken {
 				t.Error("somebody without a password has published")
 			}
-			for _, line := range []string{"secret", "wrong"} {
+			for _, line := range []string{"secret", "mistaken"} {
 				if strings.Contains(s.errors.String(), line) {
 					t.Errorf("the log tells the password %q", line)
 				}
