@@ -40,7 +40,7 @@ deps: ## Install what the tests need: real players and encoders, and a C compile
 
 .PHONY: test
 test: deps ## Run every test with the race detector, real clients included (12 minutes or less)
-	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 10m -p 2 ./...
+	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 15m -p 2 ./...
 
 .PHONY: race
 race: ## Run the tests of some packages again and again (PKG=./internal/hub RUN=TestTakeover COUNT=20)
