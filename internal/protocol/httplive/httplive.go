@@ -2,10 +2,8 @@ package httplive
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/conf"
@@ -61,49 +59,14 @@ func (s *server) logger(name, session string, k hub.Key) *slog.Logger {
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.allowOrigin(w.Header())
+	s.cfg.CORS.Allow(w.Header())
 	switch r.Method {
 	case http.MethodOptions:
-		s.preflight(w)
+		s.cfg.CORS.Preflight(w)
 	case http.MethodHead, http.MethodGet:
 		s.play(w, r)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		refuse(w, http.StatusMethodNotAllowed, "method", r.Method+" is not possible here")
+		protocol.Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)
 	}
-}
-
-func (s *server) allowOrigin(h http.Header) {
-	if s.cfg.CORS != "" {
-		h.Set("Access-Control-Allow-Origin", s.cfg.CORS)
-		h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range")
-	}
-}
-
-func (s *server) preflight(w http.ResponseWriter) {
-	if s.cfg.CORS != "" {
-		w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-		w.Header().Set("Access-Control-Allow-Headers", "*")
-		w.Header().Set("Access-Control-Max-Age", "86400")
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// refusal is the JSON body of an error, and the reason of a WebSocket's close frame.
-type refusal struct {
-	Code    int    `json:"code"`    // HTTP status
-	Error   string `json:"error"`   // a stable word
-	Message string `json:"message"` // a sentence
-}
-
-// refuseFor answers with what an error of the hub means.
-func refuseFor(w http.ResponseWriter, err error) {
-	refuse(w, protocol.HTTPStatus(err), hub.Reason(err), err.Error())
-}
-
-func refuse(w http.ResponseWriter, status int, word, message string) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(headTimeout)) // where there is none, nothing waits
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(refusal{status, word, message}) // the peer may be gone
 }

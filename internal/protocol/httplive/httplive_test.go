@@ -26,6 +26,7 @@ import (
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
 	"github.com/vigil-media/vigil/internal/sim"
 )
@@ -93,13 +94,13 @@ func ask(t testing.TB, c net.Conn, method, target string, header ...string) answ
 }
 
 // body reads the JSON of a refusal.
-func body(t testing.TB, resp answer) refusal {
+func body(t testing.TB, resp answer) protocol.Refusal {
 	t.Helper()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r refusal
+	var r protocol.Refusal
 	if err := json.Unmarshal(b, &r); err != nil {
 		t.Fatalf("%q: %v", b, err)
 	}
@@ -243,7 +244,7 @@ func TestBody(t *testing.T) {
 				t.Errorf("%s: %q", name, got)
 			}
 		}
-		if n := len(h.Hub.Snapshot().Streams[0].Viewers[0].Agent); n != agentMax {
+		if n := len(h.Hub.Snapshot().Streams[0].Viewers[0].Agent); n != 256 {
 			t.Errorf("the agent has %d bytes", n)
 		}
 		begin, err := resp.raw.Peek(13)

@@ -75,10 +75,11 @@ func (s *socketSession) refusal(cause error) []byte {
 	if errors.Is(cause, errFrame) || errors.Is(cause, errLeft) {
 		return s.Farewell(cause)
 	}
-	status, reason := protocol.HTTPStatus(cause), hub.Reason(cause)
-	b, _ := json.Marshal(refusal{status, reason, cause.Error()}) // strings and a number do not fail
+	refusal := protocol.RefusalOf(cause)
+	b, _ := json.Marshal(refusal) // strings and a number do not fail
+	reason := refusal.Error
 	if len(b) <= closeReasonMax {
 		reason = string(b)
 	}
-	return appendClose(nil, closeBase+status, reason)
+	return appendClose(nil, closeBase+refusal.Code, reason)
 }

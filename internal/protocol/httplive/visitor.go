@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/stream"
 	"github.com/vigil-media/vigil/internal/task"
 )
@@ -25,7 +25,6 @@ const (
 	headTimeout    = 5 * time.Second        // for a response's head
 	goodbyeTimeout = 500 * time.Millisecond // for the last frame of a refusal, and for TLS's farewell
 	closeTimeout   = 2 * time.Second        // for a WebSocket viewer to answer the close frame of a refusal
-	agentMax       = 256                    // bytes that are kept of what a viewer says it is
 )
 
 // The names of the room's protocols.
@@ -54,7 +53,7 @@ type visitor struct {
 func (s *server) play(w http.ResponseWriter, r *http.Request) {
 	v, err := s.newVisitor(r)
 	if err != nil {
-		refuseFor(w, err)
+		protocol.RefusalOf(err).Answer(w)
 		return
 	}
 	patience, cancel := s.join(r.Context())
@@ -70,7 +69,7 @@ func (s *server) play(w http.ResponseWriter, r *http.Request) {
 			err = errLeft
 		}
 		v.turnedAway(stopped, err)
-		refuseFor(w, err)
+		protocol.RefusalOf(err).Answer(w)
 		return
 	}
 	if r.Method == http.MethodHead {
@@ -98,20 +97,12 @@ func (s *server) newVisitor(r *http.Request) (*visitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	agent := r.UserAgent()
-	v := &visitor{server: s, ws: isWebSocket(r), req: hub.Request{
-		Key: key, Session: s.env.NewID(), Protocol: protocolHTTP, Remote: remote(r),
-		Query: strings.Clone(r.URL.RawQuery), Agent: strings.Clone(agent[:min(len(agent), agentMax)]), Carries: s.cfg.Form.Carries,
-	}}
+	v := &visitor{server: s, ws: isWebSocket(r), req: protocol.RequestOf(r, key, protocolHTTP)}
+	v.req.Session, v.req.Carries = s.env.NewID(), s.cfg.Form.Carries
 	if v.ws {
 		v.req.Protocol = protocolSocket
 	}
 	return v, nil
-}
-
-func remote(r *http.Request) netip.AddrPort {
-	a, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address stands for one that is no IP address
-	return a
 }
 
 func (v *visitor) log() *slog.Logger { return v.logger(v.req.Protocol, v.req.Session, v.req.Key) }
@@ -162,13 +153,13 @@ func (v *visitor) answerHTTP(viewing *hub.Viewing, w http.ResponseWriter) error 
 	viewer, err := v.watch(viewing)
 	if err != nil { // it has ended since it was found
 		v.turnedAway(viewing.Context().Err() != nil, err)
-		refuseFor(w, err)
+		protocol.RefusalOf(err).Answer(w)
 		return err
 	}
 	conn, _, err := take(w) // nothing that the viewer says is wanted
 	if err != nil {
 		v.turnedAway(false, err)
-		refuse(w, http.StatusHTTPVersionNotSupported, "http-version", "a live body needs HTTP/1.1")
+		protocol.Refusal{Code: http.StatusHTTPVersionNotSupported, Error: "http-version", Message: "a live body needs HTTP/1.1"}.Answer(w)
 		return err
 	}
 	if err = v.sendHead(conn, "200 OK", map[string]string{
@@ -187,13 +178,13 @@ func (v *visitor) answerHTTP(viewing *hub.Viewing, w http.ResponseWriter) error 
 func (v *visitor) playWebSocket(patience context.Context, w http.ResponseWriter, r *http.Request) {
 	accept, err := acceptKey(r)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "handshake", err.Error())
+		protocol.Refusal{Code: http.StatusBadRequest, Error: "handshake", Message: err.Error()}.Answer(w)
 		return
 	}
 	conn, early, err := take(w)
 	if err != nil {
 		v.turnedAway(false, err)
-		refuse(w, http.StatusHTTPVersionNotSupported, "http-version", "a WebSocket needs HTTP/1.1")
+		protocol.Refusal{Code: http.StatusHTTPVersionNotSupported, Error: "http-version", Message: "a WebSocket needs HTTP/1.1"}.Answer(w)
 		return
 	}
 	s := &socketSession{session: v.session(nil)}
@@ -300,7 +291,7 @@ func take(w http.ResponseWriter) (net.Conn, []byte, error) {
 // sendHead writes a response's head. It does not outlast the server.
 func (v *visitor) sendHead(conn net.Conn, status string, fields map[string]string) error {
 	h := http.Header{}
-	v.allowOrigin(h)
+	v.cfg.CORS.Allow(h)
 	for name, value := range fields {
 		h.Set(name, value)
 	}

@@ -1,0 +1,68 @@
+package protocol
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/hub"
+)
+
+// CORS is the value of Access-Control-Allow-Origin in the answers of a room; empty: there is none, and pages of other origins do not play.
+type CORS string
+
+// Allow sets the header fields that let a page of another origin read the answer.
+func (c CORS) Allow(h http.Header) {
+	if c != "" {
+		h.Set("Access-Control-Allow-Origin", string(c))
+		h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range")
+	}
+}
+
+// Preflight answers OPTIONS.
+func (c CORS) Preflight(w http.ResponseWriter) {
+	if c != "" {
+		w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+		w.Header().Set("Access-Control-Allow-Headers", "*")
+		w.Header().Set("Access-Control-Max-Age", "86400")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// refuseTimeout is for a peer to take a refusal.
+const refuseTimeout = 5 * time.Second
+
+// Refusal is the JSON body of an error, and the reason of a WebSocket's close frame.
+type Refusal struct {
+	Code    int    `json:"code"`    // HTTP status
+	Error   string `json:"error"`   // a stable word
+	Message string `json:"message"` // a sentence
+}
+
+// RefusalOf is what an error of the hub means to who asks by HTTP.
+func RefusalOf(err error) Refusal { return Refusal{HTTPStatus(err), hub.Reason(err), err.Error()} }
+
+// Answer answers a request with the refusal.
+func (f Refusal) Answer(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(refuseTimeout)) // where there is none, nothing waits
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(f.Code)
+	_ = json.NewEncoder(w).Encode(f) // the peer may be gone
+}
+
+// agentMax bounds what is kept of what a viewer says it is.
+const agentMax = 256
+
+// RequestOf is what a viewer that asks by HTTP asks the hub for, but for the session's id and what the protocol carries. What is kept is
+// copied, lest it keep all of the HTTP request alive.
+func RequestOf(r *http.Request, key hub.Key, name string) hub.Request {
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address stands for one that is no IP address
+	agent := r.UserAgent()
+	return hub.Request{
+		Key: key, Protocol: name, Remote: remote, Query: strings.Clone(r.URL.RawQuery),
+		Agent: strings.Clone(agent[:min(len(agent), agentMax)]),
+	}
+}
