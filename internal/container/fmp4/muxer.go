@@ -2,6 +2,7 @@ package fmp4
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,18 +12,30 @@ import (
 // ErrTracksChanged says that the tracks are now of other codecs, or other in number, than the viewers were told by MIME.
 var ErrTracksChanged = errors.New("tracks changed")
 
+// spliceWait is how long a publisher that goes on with a stream may take, in its time, to send the tracks that were there before.
+const spliceWait = 2 * time.Second
+
 // Muxer makes a stream of bytes for live viewers, as the Media Source Extensions want it (ISO BMFF Byte Stream Format): an init segment,
 // then a fragment for each unit. Of the tracks it takes those that Select returns. It has the shape of a stream's muxer: Head, Config and
 // Err may be called from any goroutine; Unit keeps state and belongs to one.
 //
 // Where parameters change and codecs do not, another init segment stands before the next fragment, which a browser takes at this
-// place; players of files pass over it. Where codecs change, it could not go on: Err tells, and the viewers are to come again.
+// place; players of files pass over it. Where codecs change, it could not go on: Err tells, and the viewers are to come again. When another
+// publisher goes on with the stream, its tracks come one after the other: what was there before is taken for granted for spliceWait.
 type Muxer struct {
 	// Takes says which codecs the viewers can play; nil: all that the format carries.
 	Takes func(av.Codec) bool
 
 	fragment Fragment
+	splice   atomic.Pointer[splice] // the newest
 	changed  atomic.Bool
+}
+
+// splice is what is to come of a publisher that goes on with a stream. It is immutable.
+type splice struct {
+	own    []*av.Track   // of the publisher that are known
+	tracks []*av.Track   // the same, and for kinds that are still to come, those of the one before
+	until  time.Duration // by when they are to have come; 0: they have
 }
 
 // Select returns the first video and the first audio track that the format carries and takes returns true for, in this order: a browser plays one
@@ -63,8 +76,12 @@ func (m *Muxer) Head(dst []byte, _ []*av.Track) []byte { return dst }
 
 // Config appends an init segment for a newcomer, who has had none, and where a track that is carried has other parameters than the one
 // in prev. If its codec is another, it appends nothing, and Err tells from there on.
-func (m *Muxer) Config(dst []byte, tracks, prev []*av.Track, _ time.Duration) []byte {
+func (m *Muxer) Config(dst []byte, tracks, prev []*av.Track, at time.Duration) []byte {
 	now, before := Select(tracks, m.Takes), Select(prev, m.Takes)
+	before = m.splice.Load().complete(before) // by what is taken for granted until now
+	m.note(tracks, prev, now, before, at)
+	s := m.splice.Load()
+	now, before = s.complete(now), s.complete(before)
 	if len(before) == 0 {
 		return AppendInit(dst, now)
 	}
@@ -86,8 +103,58 @@ func (m *Muxer) Config(dst []byte, tracks, prev []*av.Track, _ time.Duration) []
 	return AppendInit(dst, now)
 }
 
+// note notices that another publisher goes on, and that all its tracks have come. Those who come to what lies behind already change nothing.
+func (m *Muxer) note(tracks, prev, now, before []*av.Track, at time.Duration) {
+	old := m.splice.Load()
+	if old.has(now) {
+		if old.until > 0 && len(now) == len(old.tracks) {
+			m.splice.CompareAndSwap(old, &splice{own: now, tracks: now})
+		}
+		return
+	}
+	again := slices.ContainsFunc(tracks, func(t *av.Track) bool { return slices.Contains(prev, t) })
+	if len(before) == 0 || again {
+		return
+	}
+	next := &splice{own: now, tracks: before}
+	next.tracks, next.until = next.fill(now), at+spliceWait
+	if len(now) == len(next.tracks) {
+		next.until = 0
+	}
+	m.splice.CompareAndSwap(old, next)
+}
+
+// has says whether any of the tracks is the publisher's.
+func (s *splice) has(tracks []*av.Track) bool {
+	return s != nil && slices.ContainsFunc(tracks, func(t *av.Track) bool { return slices.Contains(s.own, t) })
+}
+
+// complete returns the tracks, if they are the publisher's with those that come or came a little later.
+func (s *splice) complete(tracks []*av.Track) []*av.Track {
+	if !s.has(tracks) {
+		return tracks
+	}
+	return s.fill(tracks)
+}
+
+// fill adds the splice's tracks of the kinds that are missing, video first.
+func (s *splice) fill(tracks []*av.Track) []*av.Track {
+	out := slices.Clone(tracks)
+	for _, t := range s.tracks {
+		if !slices.ContainsFunc(tracks, func(o *av.Track) bool { return o.Kind() == t.Kind() }) {
+			out = append(out, t)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *av.Track) int { return int(a.Kind()) - int(b.Kind()) })
+	return out
+}
+
 // Unit appends a unit as a fragment, if its track is one of those picked from tracks.
 func (m *Muxer) Unit(dst []byte, tracks []*av.Track, u *av.AccessUnit) []byte {
+	if s := m.splice.Load(); s != nil && s.until > 0 && u.DTS > s.until {
+		m.changed.Store(true)
+		return dst
+	}
 	if video, audio := pick(tracks, m.Takes); u.Track != video && u.Track != audio {
 		return dst
 	}

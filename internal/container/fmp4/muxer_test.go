@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/sim"
@@ -47,6 +48,55 @@ func TestMuxerConfig(t *testing.T) {
 		if want := AppendInit(nil, tc.init); !bytes.Equal(got, want) {
 			t.Errorf("%s: %s\nwant %s", tc.name, dump(got), dump(want))
 		}
+		if err := m.Err(); !errors.Is(err, tc.err) {
+			t.Errorf("%s: error %v", tc.name, err)
+		}
+	}
+}
+
+// TestMuxerSplice: the tracks of a publisher that goes on come one after the other.
+func TestMuxerSplice(t *testing.T) {
+	a, sound := sim.NewTrack(1, av.H264, 0), sim.NewTrack(2, av.AAC, 0)
+	b, bSound, bOther := sim.NewTrack(1, av.H264, 1), sim.NewTrack(2, av.AAC, 0), aac(t, 0x12, 0x10)
+	bOther.ID = 2
+	of := func(t ...*av.Track) []*av.Track { return t }
+	u := func(track *av.Track, at time.Duration) *av.AccessUnit {
+		return &av.AccessUnit{Track: track, DTS: at, PTS: at, Key: true, Data: [][]byte{{0x65, 1, 2}}}
+	}
+	for _, tc := range []struct {
+		name string
+		then []*av.Track // that have come 20 ms after the picture; nil: no more
+		init []*av.Track // at that time
+		err  error
+	}{
+		{"the same sound", of(b, bSound), nil, nil},
+		{"sound of another configuration", of(b, bOther), of(b, bOther), nil},
+		{"another sound", of(b, sim.NewTrack(2, av.Opus, 0)), nil, ErrTracksChanged},
+		{"no sound", nil, nil, ErrTracksChanged},
+	} {
+		var m Muxer
+		m.Config(nil, of(a, sound), nil, time.Second)
+		m.Unit(nil, of(a, sound), u(a, time.Second))
+		got := m.Config(nil, of(b), of(a, sound), 2*time.Second)
+		if want := AppendInit(nil, of(b, sound)); !bytes.Equal(got, want) || m.Err() != nil {
+			t.Errorf("%s: at the splice %s (%v)\nwant %s", tc.name, dump(got), m.Err(), dump(want))
+		}
+		if got := m.Config(nil, of(b), nil, 2*time.Second); !bytes.Equal(got, AppendInit(nil, of(b, sound))) {
+			t.Errorf("%s: a newcomer gets %s", tc.name, dump(got))
+		}
+		tracks := of(b)
+		if tc.then != nil {
+			tracks = tc.then
+			got = m.Config(nil, tracks, of(b), 2*time.Second+20*time.Millisecond)
+			if want := AppendInit(nil, tc.init); !bytes.Equal(got, want) && len(tc.init)+len(got) > 0 {
+				t.Errorf("%s: when the sound comes %s\nwant %s", tc.name, dump(got), dump(want))
+			}
+			m.Config(nil, of(b), of(a, sound), 2*time.Second) // one who jumps to what lies behind
+		}
+		if b := m.Unit(nil, tracks, u(b, 4*time.Second)); len(b) == 0 {
+			t.Errorf("%s: nothing of a unit in time", tc.name)
+		}
+		m.Unit(nil, tracks, u(b, 5*time.Second))
 		if err := m.Err(); !errors.Is(err, tc.err) {
 			t.Errorf("%s: error %v", tc.name, err)
 		}
