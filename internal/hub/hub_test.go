@@ -39,7 +39,7 @@ func TestPublishAndPlay(t *testing.T) {
 	if err := l.Write(e.Next()); !errors.Is(err, io.EOF) {
 		t.Errorf("write: %v", err)
 	}
-	if _, err := r.Read(ctx, make([]*av.AccessUnit, 1)); !errors.Is(err, ErrUnpublished) {
+	if _, err := r.Read(ctx, make([]stream.Entry, 1)); !errors.Is(err, ErrUnpublished) {
 		t.Errorf("read: %v", err)
 	}
 	if _, err := v.Watch("x", nil); !errors.Is(err, ErrUnpublished) {
@@ -319,7 +319,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("write: %v", err)
 		}
 		drain(t, r, &sim.Checker{})
-		if _, err := r.Read(t.Context(), make([]*av.AccessUnit, 1)); !errors.Is(err, ErrSilent) {
+		if _, err := r.Read(t.Context(), make([]stream.Entry, 1)); !errors.Is(err, ErrSilent) {
 			t.Errorf("read: %v", err)
 		}
 		other := publish(t, h, "a", encoder(1)) // the key is free, though the session has not released it
@@ -448,7 +448,7 @@ func TestClose(t *testing.T) {
 		if n := drain(t, r, &sim.Checker{}); n != 10 {
 			t.Errorf("%d units at the end", n)
 		}
-		if _, err := r.Read(t.Context(), make([]*av.AccessUnit, 1)); !errors.Is(err, ErrClosing) {
+		if _, err := r.Read(t.Context(), make([]stream.Entry, 1)); !errors.Is(err, ErrClosing) {
 			t.Errorf("read: %v", err)
 		}
 		if _, err := h.Publish(t.Context(), request("b")); !errors.Is(err, ErrClosing) {

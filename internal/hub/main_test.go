@@ -102,12 +102,12 @@ func drain(t testing.TB, r *stream.Reader, c *sim.Checker) int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
-	dst := make([]*av.AccessUnit, 16)
+	dst := make([]stream.Entry, 16)
 	total := 0
 	for {
 		n, err := r.Read(ctx, dst)
 		for _, u := range dst[:n] {
-			if err := c.Unit(u); err != nil {
+			if err := c.Unit(u.AccessUnit); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -397,11 +397,11 @@ func (m *model) release(v *modelView) error {
 
 // read takes what is there for the viewer: it can be decoded, and time goes on.
 func (v *modelView) read() error {
-	now, units := gone(), make([]*av.AccessUnit, 16)
+	now, units := gone(), make([]stream.Entry, 16)
 	for {
 		n, err := v.reader.Read(now, units)
 		for _, u := range units[:n] {
-			if wrong := v.check.Unit(u); wrong != nil {
+			if wrong := v.check.Unit(u.AccessUnit); wrong != nil {
 				return fmt.Errorf("viewer %s: %w", v.id, wrong)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/sim"
+	"github.com/vigil-media/vigil/internal/stream"
 )
 
 // What all streams may keep is shared out, each gets something, and those that come later get their part when it is done again.
@@ -18,7 +19,7 @@ func TestSqueeze(t *testing.T) {
 	scene(t, nil, nil, func(t *testing.T, h *Hub, _ *journal) {
 		kept := func(l *Lease) int { // units that a newcomer is sent, 0 when the key picture is gone
 			r := l.Stream().NewReader()
-			n, _ := r.Read(over, make([]*av.AccessUnit, 1000))
+			n, _ := r.Read(over, make([]stream.Entry, 1000))
 			return n
 		}
 		fill := func(name string) *Lease {

@@ -91,7 +91,7 @@ func BenchmarkDeliverUnits(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := New(Options{})
 			deliver(b, s, n, func() func() (int, error) {
-				r, dst := s.NewReader(), make([]*av.AccessUnit, 16)
+				r, dst := s.NewReader(), make([]Entry, 16)
 				return func() (int, error) { return r.Read(b.Context(), dst) }
 			})
 		})

@@ -34,16 +34,16 @@ func drain(t testing.TB, r *Reader, c *sim.Checker) (units []*av.AccessUnit) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var dst [7]*av.AccessUnit
+	var dst [7]Entry
 	for {
 		n, err := r.Read(ctx, dst[:])
 		for _, u := range dst[:n] {
 			if c != nil {
-				if err := c.Unit(u); err != nil {
+				if err := c.Unit(u.AccessUnit); err != nil {
 					t.Fatal(err)
 				}
 			}
-			units = append(units, u)
+			units = append(units, u.AccessUnit)
 		}
 		if err != nil {
 			return units

@@ -70,11 +70,11 @@ func TestConcurrent(t *testing.T) {
 func readSome(t *testing.T, s *Stream, rnd *rand.Rand) {
 	t.Helper()
 	r, c := s.NewReader(), sim.Checker{}
-	dst := make([]*av.AccessUnit, 1+rnd.IntN(20))
+	dst := make([]Entry, 1+rnd.IntN(20))
 	for range 1 + rnd.IntN(200) {
 		n, err := r.Read(t.Context(), dst)
 		for _, u := range dst[:n] {
-			if err := c.Unit(u); err != nil {
+			if err := c.Unit(u.AccessUnit); err != nil {
 				t.Errorf("reader: %v", err)
 				return
 			}
@@ -135,7 +135,7 @@ func TestNoLostWakeUp(t *testing.T) {
 	turns := make(chan int, 2)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		var dst [1]*av.AccessUnit
+		var dst [1]Entry
 		for i := range rounds {
 			if n, err := r.Read(t.Context(), dst[:]); n != 1 || err != nil {
 				t.Error(n, err)

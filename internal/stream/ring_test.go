@@ -147,11 +147,11 @@ func TestRingGrowsUnderReaders(t *testing.T) {
 	for range 4 {
 		r := s.NewReader()
 		readers.Go(func() {
-			dst, c, n := make([]*av.AccessUnit, 64), sim.Checker{}, 0
+			dst, c, n := make([]Entry, 64), sim.Checker{}, 0
 			for n < units {
 				m, err := r.Read(t.Context(), dst)
 				for _, u := range dst[:m] {
-					err = errors.Join(err, c.Unit(u))
+					err = errors.Join(err, c.Unit(u.AccessUnit))
 				}
 				if n += m; err != nil {
 					t.Error(err)
@@ -202,7 +202,7 @@ func TestRingKeepsBurst(t *testing.T) {
 	write(t, p, e.Take(3)...)
 	r := s.NewReader()
 	write(t, p, e.Take(300)...) // more than 4 s, several GOPs
-	dst := make([]*av.AccessUnit, 500)
+	dst := make([]Entry, 500)
 	n, err := r.Read(t.Context(), dst)
 	if err != nil || n != 303 || r.Skips() != 0 {
 		t.Errorf("%d units of 303, %d skips, %v", n, r.Skips(), err)
@@ -328,7 +328,7 @@ func TestMaxSkipsEndsReader(t *testing.T) {
 		r := s.NewReader()
 		lap := func() error {
 			write(t, p, e.Take(50)...)
-			var dst [1]*av.AccessUnit
+			var dst [1]Entry
 			_, err := r.Read(t.Context(), dst[:])
 			return err
 		}
@@ -348,7 +348,7 @@ func TestMaxSkipsEndsReader(t *testing.T) {
 		if err := lap(); !errors.Is(err, ErrTooSlow) {
 			t.Fatalf("%v, want ErrTooSlow", err)
 		}
-		if _, err := r.Read(t.Context(), make([]*av.AccessUnit, 1)); !errors.Is(err, ErrTooSlow) {
+		if _, err := r.Read(t.Context(), make([]Entry, 1)); !errors.Is(err, ErrTooSlow) {
 			t.Fatalf("then %v, want ErrTooSlow", err)
 		}
 	})
@@ -365,7 +365,7 @@ func TestTooSlowIsSticky(t *testing.T) {
 		}
 	}
 	// The error of a peek within a batch is dropped in favour of the units before it. The next call has to give it again.
-	if _, err := r.Read(t.Context(), make([]*av.AccessUnit, 1)); !errors.Is(err, ErrTooSlow) {
+	if _, err := r.Read(t.Context(), make([]Entry, 1)); !errors.Is(err, ErrTooSlow) {
 		t.Errorf("%v, want ErrTooSlow", err)
 	}
 }
@@ -406,9 +406,9 @@ func TestJoinerTakesBacklog(t *testing.T) {
 		}
 		r := s.NewReader()
 		write(t, p, e.Take(5)...) // a key at 100
-		var dst [50]*av.AccessUnit
+		var dst [50]Entry
 		n, err := r.Read(t.Context(), dst[:])
-		if err != nil || seqs(t, dst[:n])[0] != 0 || n != 50 {
+		if err != nil || seqs(t, []*av.AccessUnit{dst[0].AccessUnit})[0] != 0 || n != 50 {
 			t.Fatalf("%d units, %v", n, err)
 		}
 		if got := drain(t, r, nil); len(got) != 54 || r.Skips() != 0 {
@@ -441,7 +441,7 @@ func TestReadWaitsAndWakes(t *testing.T) {
 		r := s.NewReader()
 		got := make(chan error)
 		read := func() {
-			_, err := r.Read(ctx, make([]*av.AccessUnit, 10))
+			_, err := r.Read(ctx, make([]Entry, 10))
 			got <- err
 		}
 		go read()
@@ -531,7 +531,7 @@ func TestNoKeyEndsReader(t *testing.T) {
 		ended := make(chan error, 3)
 		for _, r := range []*Reader{lapped, newcomer} {
 			go func() {
-				_, err := r.Read(t.Context(), make([]*av.AccessUnit, 1))
+				_, err := r.Read(t.Context(), make([]Entry, 1))
 				ended <- err
 			}()
 		}
@@ -554,7 +554,7 @@ func TestNoKeyEndsReader(t *testing.T) {
 				t.Errorf("%v, want ErrNoKey", err)
 			}
 		}
-		if _, err := newcomer.Read(t.Context(), make([]*av.AccessUnit, 1)); !errors.Is(err, ErrNoKey) {
+		if _, err := newcomer.Read(t.Context(), make([]Entry, 1)); !errors.Is(err, ErrNoKey) {
 			t.Errorf("then %v, want ErrNoKey", err)
 		}
 	})

@@ -90,7 +90,7 @@ func TestOutlook(t *testing.T) {
 		unit(id+1, av.AAC)
 	}
 	var ids []int
-	for _, track := range v.outlook(it) {
+	for _, track := range v.share.stream.outlook(it.tracks, it.dts) {
 		ids = append(ids, track.ID)
 	}
 	if !slices.Equal(ids, []int{3, 4, 7}) {

@@ -165,7 +165,7 @@ func (s *Stream) Squeeze(bytes int64) {
 // NewReader returns a reader that starts at the newest key unit.
 func (s *Stream) NewReader() *Reader {
 	s.units.read.Store(true)
-	r := &Reader{cursor: cursor[*av.AccessUnit]{ring: s.units}}
+	r := &Reader{cursor: cursor[*av.AccessUnit]{ring: s.units}, stream: s}
 	r.join()
 	return r
 }

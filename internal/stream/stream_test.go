@@ -155,7 +155,7 @@ func TestEndDrains(t *testing.T) {
 	if err := p.Write(e.Next()); !errors.Is(err, cause) {
 		t.Errorf("write: %v", err)
 	}
-	var dst [4]*av.AccessUnit
+	var dst [4]Entry
 	n := 0
 	for {
 		m, err := r.Read(t.Context(), dst[:])
@@ -192,7 +192,7 @@ func TestEndDrains(t *testing.T) {
 func TestEndWithoutCause(t *testing.T) {
 	s := New(Options{})
 	s.End(nil)
-	if n, err := s.NewReader().Read(t.Context(), make([]*av.AccessUnit, 1)); err == nil {
+	if n, err := s.NewReader().Read(t.Context(), make([]Entry, 1)); err == nil {
 		t.Errorf("a read returns %d and no error", n)
 	}
 	if err := s.Publish().Write(h264(1).Next()); err == nil {
@@ -206,7 +206,7 @@ func TestEndWakes(t *testing.T) {
 		v, _ := watch(t, s, &recorder{})
 		got := make(chan error, 3)
 		go func() {
-			_, err := s.NewReader().Read(t.Context(), make([]*av.AccessUnit, 1))
+			_, err := s.NewReader().Read(t.Context(), make([]Entry, 1))
 			got <- err
 		}()
 		go func() {
@@ -458,4 +458,35 @@ func TestNewest(t *testing.T) {
 	if d := s.Newest(); d != last || d == 0 {
 		t.Errorf("%v, want %v", d, last)
 	}
+}
+
+// A reader is told with each unit what the tracks are there, when it came, and whether something was missed before it.
+func TestReaderEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Units: 16, Keep: time.Nanosecond})
+		p, e := s.Publish(), av264(3)
+		first := time.Now()
+		write(t, p, e.Next()) // a picture; its sound comes after it
+		time.Sleep(time.Second)
+		write(t, p, e.Take(3)...)
+		r := s.NewReader()
+		dst := make([]Entry, 100)
+		n, err := r.Read(t.Context(), dst)
+		if err != nil || n != 4 || !dst[0].Came.Equal(first) || !dst[1].Came.Equal(first.Add(time.Second)) {
+			t.Fatalf("%d units, the first came at %v, the second at %v, %v", n, dst[0].Came, dst[1].Came, err)
+		}
+		if len(dst[0].Tracks) != 2 || dst[0].Jumped {
+			t.Errorf("the first unit: %d tracks, jumped %v", len(dst[0].Tracks), dst[0].Jumped)
+		}
+		write(t, p, e.Take(100)...)
+		for i := range 2 {
+			if n, err = r.Read(t.Context(), dst); err != nil || n == 0 {
+				t.Fatal(n, err)
+			}
+			if jumped := i == 0; dst[0].Jumped != jumped || n > 1 && dst[1].Jumped {
+				t.Errorf("batch %d after units were missed: jumped %v", i, dst[0].Jumped)
+			}
+			write(t, p, e.Next())
+		}
+	})
 }

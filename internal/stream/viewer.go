@@ -152,7 +152,7 @@ func (v *Viewer) Between() bool { return len(v.rest) == 0 }
 
 // open makes what a newcomer, or a viewer that has jumped, needs before the packet.
 func (v *Viewer) open(it *item[packet]) {
-	tracks := v.outlook(it)
+	tracks := v.share.stream.outlook(it.tracks, it.dts)
 	v.rest = v.share.open(it, tracks, v.sent)
 	v.joined, v.sent, v.opened = true, tracks, it.seq+1
 }
@@ -179,25 +179,6 @@ func (sh *Share) open(it *item[packet], tracks, sent []*av.Track) []byte {
 	b = slices.Clip(sh.mux.Config(b, tracks, nil, it.dts))
 	sh.opener.Store(&opener{it.seq, tracks, b})
 	return b
-}
-
-// outlook returns the tracks of an item, and those that have joined the stream since and are of a kind that was not there: a
-// newcomer is told at once of all kinds that it will meet, because players decide by the head which decoders they need.
-// Another track of a kind may be the one that a format carries from there on, but is not yet at this item. Those of another publisher
-// come with the splice.
-func (v *Viewer) outlook(it *item[packet]) []*av.Track {
-	s, tracks := v.share.stream, it.tracks
-	present := s.Tracks()
-	if it.dts < time.Duration(s.since.Load()) {
-		return tracks
-	}
-	for _, t := range present {
-		i, known := slices.BinarySearchFunc(tracks, t.ID, byID)
-		if !known && !hasKind(it.tracks, t.Kind()) {
-			tracks = slices.Insert(slices.Clone(tracks), i, t)
-		}
-	}
-	return tracks
 }
 
 // adjacent says whether next lies directly behind b in the same chunk.
