@@ -153,6 +153,9 @@ func (h *Hub) await(ctx context.Context, published <-chan struct{}, timeout <-ch
 // Context ends when the viewing is released, or when the hub ends it: then its cause is the reason.
 func (v *Viewing) Context() context.Context { return v.ctx }
 
+// Ended is why the viewing has ended, or nil.
+func (v *Viewing) Ended() error { return context.Cause(v.ctx) }
+
 // Request is what the viewer asked for.
 func (v *Viewing) Request() Request { return v.session.Request }
 

@@ -70,6 +70,7 @@ type session struct {
 	viewing *Viewing                      // of a viewer whose wait is over; under the hub's mu
 	kicked  bool                          // under the hub's mu
 	transit atomic.Pointer[Transit]       // nil: nobody knows
+	counted atomic.Uint64                 // bytes that a viewer was sent by other means than viewer
 }
 
 // Transit is how packets fare on their way to or from a peer, as far as its protocol counts them.
@@ -87,6 +88,9 @@ func (l *Lease) SetTransit(t Transit) { l.session.transit.Store(&t) }
 
 // SetTransit notes how the packets for a viewer fare. Any goroutine may call it.
 func (v *Viewing) SetTransit(t Transit) { v.session.transit.Store(&t) }
+
+// Count notes bytes that the viewer was sent by its protocol itself, and not from a share. Any goroutine may call it.
+func (v *Viewing) Count(bytes int) { v.session.counted.Add(uint64(bytes)) } //nolint:gosec // not negative
 
 // SessionInfo is a copy of a session's record.
 type SessionInfo struct {
@@ -114,5 +118,6 @@ func (s *session) info() SessionInfo {
 	if v := s.viewer.Load(); v != nil {
 		i.Sent, i.Skips = v.Sent(), v.Skips()
 	}
+	i.Sent += s.counted.Load()
 	return i
 }

@@ -104,6 +104,16 @@ func (h *Hub) Snapshot() *Snapshot {
 	return s
 }
 
+// Stream returns the stream that is published under a key, or waits to be resumed; nil: there is none. Whoever reads it so is no viewer.
+func (h *Hub) Stream(k Key) *stream.Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.paths[k]; p != nil && p.live != nil {
+		return p.live.stream
+	}
+	return nil
+}
+
 // info describes the lease's session; nil if there is none.
 func (l *Lease) info() *SessionInfo {
 	if l == nil {

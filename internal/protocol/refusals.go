@@ -121,3 +121,13 @@ func (r *Refusals) Sweep() (unlogged uint64) {
 	}
 	return unlogged
 }
+
+// TurnedAway logs why a viewer does not get to see anything. stopped says that it was not the hub's decision.
+func (e Env) TurnedAway(log *slog.Logger, q hub.Request, stopped bool, err error) {
+	if stopped {
+		log.Info("stopped waiting for a stream", "stream", q.Key, "remote", q.Remote, "cause", err)
+		return
+	}
+	log = e.Refusals.Logger(log, string(hub.ActionPlay)+" "+hub.Reason(err), q.Remote.Addr())
+	log.Info("refused to play", "stream", q.Key, "remote", q.Remote, "cause", err)
+}

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -51,6 +52,16 @@ func (f Refusal) Answer(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(f.Code)
 	_ = json.NewEncoder(w).Encode(f) // the peer may be gone
+}
+
+// Join returns a context that ends with ctx, and with done and its cause.
+func Join(ctx, done context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(done, func() { cancel(context.Cause(done)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // agentMax bounds what is kept of what a viewer says it is.

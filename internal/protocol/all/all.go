@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/protocol/hls"
 	"github.com/vigil-media/vigil/internal/protocol/httplive"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp"
 	"github.com/vigil-media/vigil/internal/protocol/rtsp"
@@ -13,6 +14,6 @@ func Protocols() []protocol.Protocol {
 	return []protocol.Protocol{
 		rtmp.Protocol(),
 		rtsp.Protocol(),
-		httplive.Protocol(),
+		httplive.Protocol(), hls.Protocol(),
 	}
 }

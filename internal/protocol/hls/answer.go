@@ -1,0 +1,287 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/container/fmp4"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
+)
+
+// How the paths of playlists end.
+const (
+	playlistTS    = "/hls.m3u8"
+	playlistFMP4  = "/hls.fmp4.m3u8"
+	playlistIndex = "/index.m3u8"
+)
+
+// MIME types.
+const (
+	typePlaylist = "application/vnd.apple.mpegurl"
+	typeTS       = "video/mp2t"
+	typeVideo    = "video/mp4"
+	typeAudio    = "audio/mp4"
+)
+
+// Errors of requests.
+var (
+	errQuery = errors.New("the query makes no sense")
+	errAhead = errors.New("that is too far ahead to wait for")
+	errFile  = errors.New("there is no such file, or not any more")
+)
+
+// answer answers GET and HEAD.
+func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+	var err error
+	path := r.URL.Path
+	switch {
+	case strings.HasSuffix(path, playlistFMP4):
+		err = s.playlist(w, r, strings.TrimSuffix(path, playlistFMP4), segment.FMP4)
+	case strings.HasSuffix(path, playlistTS):
+		err = s.playlist(w, r, strings.TrimSuffix(path, playlistTS), segment.TS)
+	case strings.HasSuffix(path, playlistIndex):
+		err = s.index(w, r, strings.TrimSuffix(path, playlistIndex))
+	case strings.HasSuffix(path, segment.SuffixInit):
+		err = s.init(w, r)
+	case strings.HasSuffix(path, segment.SuffixTS):
+		err = s.piece(w, r, segment.SuffixTS)
+	default:
+		err = s.piece(w, r, segment.SuffixPart)
+	}
+	if err != nil && r.Context().Err() == nil {
+		refuse(w, err)
+	}
+}
+
+// refuse answers with what an error means.
+func refuse(w http.ResponseWriter, err error) {
+	f := protocol.RefusalOf(err)
+	switch {
+	case errors.Is(err, errQuery):
+		f.Code, f.Error = http.StatusBadRequest, "query"
+	case errors.Is(err, errAhead):
+		f.Code, f.Error = http.StatusBadRequest, "ahead"
+	case errors.Is(err, errFile):
+		f.Code, f.Error = http.StatusNotFound, "file"
+	case errors.Is(err, hub.ErrKicked):
+		f.Code = http.StatusForbidden
+	case errors.Is(err, errLate):
+		f.Code, f.Error = http.StatusServiceUnavailable, "late"
+	case errors.Is(err, io.EOF), errors.Is(err, hub.ErrUnpublished):
+		f.Code, f.Error = http.StatusNotFound, "ended"
+	}
+	if f.Code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	f.Answer(w)
+}
+
+// playlist answers a request for a media playlist.
+func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, format segment.Format) error {
+	a, err := parseAsk(path, r.URL.RawQuery, format)
+	if err != nil {
+		return err
+	}
+	v, fresh, err := s.visitor(r, a)
+	if err != nil {
+		return err
+	}
+	e, err := v.awaitPlaylist(r.Context(), a)
+	if err != nil && (e == nil || !e.Playable()) {
+		return err
+	}
+	if err != nil && errors.Is(err, errLate) {
+		return err
+	}
+	if fresh && s.cfg.Cookies {
+		http.SetCookie(w, &http.Cookie{
+			Name: cookieName, Value: v.id, Path: v.path, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+		})
+	}
+	d := e.Playlist
+	if a.skip {
+		d = e.Delta
+	}
+	n := send(w, r, d())
+	v.viewing.Count(n)
+	return nil
+}
+
+// awaitPlaylist returns the edition that answers a request. If it comes with an error, no other follows that one.
+func (n *rendition) awaitPlaylist(ctx context.Context, a ask) (*edition, error) {
+	e := n.current.Load()
+	if !e.Playable() {
+		limit := firstFactor * max(2*n.server.cfg.Segment, e.Target)
+		var err error
+		if e, err = n.await(ctx, limit, func(e *edition) bool { return e.Playable() }); err != nil {
+			return e, err
+		}
+	}
+	if !a.waits || e.Ended {
+		return e, nil
+	}
+	if e.Ahead(a.msn) {
+		return nil, fmt.Errorf("%w: %s=%d", errAhead, parameterMSN, a.msn)
+	}
+	return n.await(ctx, waitFactor*e.Target, func(e *edition) bool { return e.Ended || e.Has(a.msn, a.part) })
+}
+
+// send answers with a playlist, and returns how many bytes of it.
+func send(w http.ResponseWriter, r *http.Request, d *segment.Document) int {
+	h, body, tag := w.Header(), d.Body, `"`+d.ETag+`"`
+	h.Set("Vary", "Accept-Encoding")
+	if acceptsGzip(r) {
+		if z := d.Zipped(); z != nil {
+			h.Set("Content-Encoding", "gzip")
+			body, tag = z, `"`+d.ETag+`-gz"`
+		}
+	}
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", tag)
+	limit(w)
+	if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, tag) {
+		h.Del("Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return 0
+	}
+	h.Set("Content-Type", typePlaylist)
+	return write(w, r, [][]byte{body})
+}
+
+// limit bounds the time for the answer.
+func limit(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // where there is none, nothing waits
+}
+
+// write writes a whole body, or for HEAD only how long it is, and returns how many bytes were taken.
+func write(w http.ResponseWriter, r *http.Request, body [][]byte) (n int) {
+	size := 0
+	for _, b := range body {
+		size += len(b)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(size))
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return 0
+	}
+	for _, b := range body {
+		m, err := w.Write(b)
+		if n += m; err != nil {
+			break // the peer is gone
+		}
+	}
+	return n
+}
+
+// acceptsGzip says whether gzip is among the codings that a request takes. That one may be said not to be wanted (q=0) is looked at too.
+func acceptsGzip(r *http.Request) bool {
+	for _, line := range r.Header["Accept-Encoding"] {
+		for item := range strings.SplitSeq(line, ",") {
+			coding, weight, _ := strings.Cut(strings.TrimSpace(item), ";")
+			if coding == "gzip" || coding == "*" {
+				q := strings.TrimPrefix(strings.TrimSpace(weight), "q=")
+				return strings.Trim(q, "0.") != "" || weight == ""
+			}
+		}
+	}
+	return false
+}
+
+// find returns the rendition that a file is of.
+func (s *server) find(f file) *rendition {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := s.tokens[f.token]
+	if n == nil || n.path != f.folder {
+		return nil
+	}
+	return n
+}
+
+// init answers a request for a media initialization section.
+func (s *server) init(w http.ResponseWriter, r *http.Request) error {
+	f, ok := parseFile(r.URL.Path, segment.SuffixInit)
+	n := s.find(f)
+	if !ok || n == nil || f.part >= 0 {
+		return errFile
+	}
+	e := n.current.Load()
+	in := e.Init(int(min(f.number, partMost))) //nolint:gosec // small
+	if in == nil {
+		return errFile
+	}
+	s.serve(w, r, n, f, typeOf(e), [][]byte{in.Data})
+	return nil
+}
+
+func typeOf(e *edition) string {
+	if e.Format == segment.TS {
+		return typeTS
+	}
+	if mime, _, _ := strings.Cut(fmp4.MIME(e.Tracks), ";"); mime == typeAudio {
+		return typeAudio
+	}
+	return typeVideo
+}
+
+// piece answers a request for a segment or a part. One for the part that is coming waits for it.
+func (s *server) piece(w http.ResponseWriter, r *http.Request, suffix string) error {
+	f, ok := parseFile(r.URL.Path, suffix)
+	n := s.find(f)
+	if !ok || n == nil || (n.format == segment.TS) != (suffix == segment.SuffixTS) {
+		return errFile
+	}
+	e := n.current.Load()
+	if f.part >= 0 && e.Hinted(f.number, f.part) {
+		var err error
+		e, err = n.await(r.Context(), waitFactor*e.Target, func(e *edition) bool { return !e.Hinted(f.number, f.part) })
+		if err != nil && r.Context().Err() != nil {
+			return err
+		}
+	}
+	var body [][]byte
+	if f.part >= 0 {
+		if p := e.Part(f.number, f.part); p != nil {
+			body = [][]byte{p.Data}
+		}
+	} else if g := e.Segment(f.number); g != nil {
+		for _, p := range g.Parts {
+			body = append(body, p.Data)
+		}
+	}
+	if body == nil {
+		return errFile
+	}
+	s.serve(w, r, n, f, typeOf(e), body)
+	return nil
+}
+
+// serve answers with a file, which never changes.
+func (s *server) serve(w http.ResponseWriter, r *http.Request, n *rendition, f file, mime string, body [][]byte) {
+	h := w.Header()
+	age := cacheFactor * n.current.Load().Span() / time.Second
+	h.Set("Cache-Control", "max-age="+strconv.Itoa(int(max(age, 1)))+", immutable")
+	h.Set("Content-Type", mime)
+	h.Set("ETag", `"`+f.token+"-"+strconv.FormatUint(f.number, 36)+"."+strconv.Itoa(f.part)+`"`)
+	limit(w)
+	var sent int
+	if r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" && r.Header.Get("If-Match") == "" {
+		h.Set("Accept-Ranges", "bytes")
+		sent = write(w, r, body)
+	} else {
+		p := &pieces{body: body}
+		http.ServeContent(w, r, "", time.Time{}, p)
+		sent = p.read
+	}
+	if v := s.known(r, "", fingerprint{n.name, n.format, remoteOf(r), r.UserAgent(), r.URL.RawQuery}); v != nil {
+		v.viewing.Count(sent)
+	}
+}

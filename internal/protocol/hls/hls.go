@@ -1,0 +1,108 @@
+package hls
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
+	"github.com/vigil-media/vigil/internal/stream"
+	"github.com/vigil-media/vigil/internal/task"
+)
+
+// Protocol returns the room.
+func Protocol() protocol.Protocol {
+	return protocol.Protocol{
+		Name: "hls", Title: "HLS",
+		Defaults: func() any { return Default() },
+		Play: []av.Codec{
+			av.H264, av.H265, av.AV1, av.VP9, av.AAC, av.Opus, av.PCMA, av.PCMU, av.MP3, av.AC3, av.FLAC,
+		},
+		Serve: serve,
+	}
+}
+
+// renditionsMax bounds the goroutines that cut: two formats of more streams than a server of this size can take.
+const renditionsMax = 20_000
+
+type server struct {
+	env  protocol.Env
+	cfg  *Config
+	done context.Context //nolint:containedctx // the server's life, which requests and viewings end with
+	stop context.CancelCauseFunc
+	cuts *task.Pool // of renditions
+
+	mu         sync.RWMutex // guards what follows; memory only
+	renditions map[renditionKey]*rendition
+	tokens     map[string]*rendition
+	visitors   map[string]*visitor      // by the id of their session
+	strangers  map[fingerprint]*visitor // those who have not shown yet that they keep a cookie
+	floor      uint64                   // below which no rendition begins to count
+}
+
+// renditionKey names a rendition.
+type renditionKey struct {
+	stream *stream.Stream
+	format segment.Format
+}
+
+func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
+	cfg := Default()
+	if err := section.Decode(cfg); err != nil {
+		return nil, err
+	}
+	s := &server{
+		env: env, cfg: cfg, cuts: env.Sessions("hls", renditionsMax), renditions: map[renditionKey]*rendition{},
+		tokens: map[string]*rendition{}, visitors: map[string]*visitor{}, strangers: map[fingerprint]*visitor{},
+	}
+	s.done, s.stop = context.WithCancelCause(context.Background())
+	if cfg.Enabled {
+		s.route()
+	}
+	return s, nil
+}
+
+// route tells the listener what is ours.
+func (s *server) route() {
+	for _, suffix := range []string{
+		playlistTS, playlistFMP4, playlistIndex, segment.SuffixTS, segment.SuffixPart, segment.SuffixInit,
+	} {
+		s.env.HTTP.HandleSuffix(suffix, s)
+	}
+}
+
+// Run looks after viewers and renditions until ctx ends, and returns when nothing is cut any more. Requests run on the goroutines of the HTTP
+// listener, which waits for them.
+func (s *server) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case now := <-tick.C:
+			s.look(now)
+		}
+	}
+	s.stop(hub.ErrClosing)
+	s.cuts.Wait()
+	return nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.cfg.CORS.Allow(w.Header())
+	switch r.Method {
+	case http.MethodOptions:
+		s.cfg.CORS.Preflight(w)
+	case http.MethodHead, http.MethodGet:
+		s.answer(w, r)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		protocol.Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)
+	}
+}

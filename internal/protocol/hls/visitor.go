@@ -1,0 +1,243 @@
+package hls
+
+import (
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
+	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
+)
+
+// The names of the room's protocols.
+const (
+	protocolTS   = "hls"
+	protocolFMP4 = "hls-fmp4"
+)
+
+func nameOf(f segment.Format) string {
+	if f == segment.FMP4 {
+		return protocolFMP4
+	}
+	return protocolTS
+}
+
+// visitor is a viewer: what stands for one who asks again and again. What it was told to be known by, id, is a secret: who has it need not be
+// allowed in again.
+type visitor struct {
+	*rendition
+	id      string
+	looks   fingerprint
+	session string
+	viewing *hub.Viewing
+	seen    atomic.Int64 // when it asked last: nanoseconds since 1970
+	proven  atomic.Bool  // it has come back with its id
+	gone    atomic.Bool  // it was released
+	ended   time.Time    // when that was noticed; look's
+}
+
+// fingerprint is what a viewer is known by who keeps no cookie. The query is in it, as it may be what lets a viewer in.
+type fingerprint struct {
+	key    hub.Key
+	format segment.Format
+	addr   netip.Addr
+	agent  string
+	query  string
+}
+
+// cookieName is the name of the cookie, and parameterSession of the query parameter, that hold a visitor's id.
+const (
+	cookieName       = "vigil_hls"
+	parameterSession = "session"
+)
+
+// errLeft means that a viewer has asked for nothing for a while, or that one who waited has closed the connection.
+var errLeft = errors.New("the viewer left")
+
+// known returns the visitor whose request this is, or nil.
+func (s *server) known(r *http.Request, id string, p fingerprint) *visitor {
+	if id == "" && s.cfg.Cookies {
+		if c, err := r.Cookie(cookieName); err == nil {
+			id = c.Value
+		}
+	}
+	s.mu.RLock()
+	v, proven := s.visitors[id], true
+	if v == nil || v.name != p.key || v.format != p.format {
+		v, proven = s.strangers[p], false
+	}
+	s.mu.RUnlock()
+	if v == nil {
+		return nil
+	}
+	v.seen.Store(time.Now().UnixNano())
+	if proven && !v.proven.Swap(true) {
+		s.mu.Lock()
+		if s.strangers[v.looks] == v { // the next who looks like it is another
+			delete(s.strangers, v.looks)
+		}
+		s.mu.Unlock()
+	}
+	return v
+}
+
+// visitor returns the visitor whose request this is. One who is not known, or whose stream has ended while another is published, asks the hub to be
+// let in, which may take as long as it lets viewers wait for a stream.
+func (s *server) visitor(r *http.Request, a ask) (v *visitor, fresh bool, err error) {
+	p := fingerprint{a.key, a.format, remoteOf(r), r.UserAgent(), a.query}
+	if v = s.known(r, a.session, p); v != nil {
+		cause := v.viewing.Ended()
+		switch {
+		case errors.Is(cause, hub.ErrKicked):
+			return nil, false, hub.ErrKicked
+		case v.current.Load().final == nil && cause == nil:
+			return v, false, nil
+		case s.env.Hub.Stream(a.key) == nil && v.current.Load().Ended: // it gets to know of the end
+			return v, false, nil
+		}
+		s.forget(v, errLeft)
+	}
+	v, err = s.admit(r, a, p)
+	return v, true, err
+}
+
+func remoteOf(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address stands for one that is no IP address
+	return a.Addr()
+}
+
+// admit makes a visitor of one whom the hub lets in.
+func (s *server) admit(r *http.Request, a ask, p fingerprint) (*visitor, error) {
+	q := protocol.RequestOf(r, a.key, nameOf(a.format))
+	q.Session, q.Carries = s.env.NewID(), a.format.Carries
+	patience, cancel := protocol.Join(r.Context(), s.done)
+	defer cancel()
+	viewing, err := s.env.Hub.Play(s.done, patience, q)
+	if err != nil {
+		stopped := patience.Err() != nil
+		if r.Context().Err() != nil { // the HTTP server ends it without a reason
+			err = errLeft
+		}
+		s.env.TurnedAway(s.logger(q), q, stopped, err)
+		return nil, err
+	}
+	n, err := s.rendition(a.key, viewing.Stream(), a.format, true)
+	if err != nil {
+		viewing.Release(err)
+		s.env.TurnedAway(s.logger(q), q, false, err)
+		return nil, err
+	}
+	p.agent, p.query = q.Agent, strings.Clone(p.query)
+	v := &visitor{rendition: n, id: rand.Text(), looks: p, session: q.Session, viewing: viewing}
+	v.seen.Store(time.Now().UnixNano())
+	s.mu.Lock()
+	s.visitors[v.id], s.strangers[p] = v, v
+	s.mu.Unlock()
+	s.logger(q).Info("playing", "stream", a.key, "remote", q.Remote)
+	if n.current.Load().final != nil { // it has ended before it could tell this viewer
+		v.release(n.current.Load().final)
+	}
+	return v, nil
+}
+
+// logger returns the log of a session. It is made when there is something to say.
+func (s *server) logger(q hub.Request) *slog.Logger {
+	return protocol.SessionLog(s.env.Log.With("protocol", q.Protocol, "session", q.Session), s.env.Hub, q.Key)
+}
+
+// release ends the viewing, and says so. Calls after the first do nothing.
+func (v *visitor) release(cause error) {
+	if v.gone.Swap(true) {
+		return
+	}
+	if ended := v.viewing.Ended(); ended != nil {
+		cause = ended
+	}
+	v.viewing.Release(cause)
+	v.server.logger(v.viewing.Request()).Info("stopped playing", "stream", v.name, "cause", cause)
+}
+
+// forget releases a visitor and takes it out of the tables.
+func (s *server) forget(v *visitor, cause error) {
+	s.mu.Lock()
+	if s.visitors[v.id] == v {
+		delete(s.visitors, v.id)
+		if s.strangers[v.looks] == v {
+			delete(s.strangers, v.looks)
+		}
+		if v.viewers--; v.viewers == 0 {
+			v.idle = time.Now()
+		}
+	}
+	s.mu.Unlock()
+	v.release(cause)
+}
+
+// look forgets visitors who have left, and renditions that nobody watches, or that have ended long enough ago.
+func (s *server) look(now time.Time) {
+	forget, release := map[*visitor]error{}, map[*visitor]error{}
+	s.mu.RLock()
+	for _, v := range s.visitors {
+		cause := v.viewing.Ended()
+		switch quiet := now.Sub(time.Unix(0, v.seen.Load())); {
+		case cause != nil && !v.gone.Load():
+			release[v] = cause
+		case quiet > s.cfg.Idle, errors.Is(cause, hub.ErrKicked) && now.Sub(v.ended) > heldAfterKick:
+			forget[v] = errLeft
+		}
+	}
+	s.mu.RUnlock()
+	for v, cause := range release {
+		v.ended = now
+		v.release(cause)
+	}
+	for v, cause := range forget {
+		s.forget(v, cause)
+	}
+	s.lookRenditions(now)
+}
+
+// lookRenditions is look for renditions.
+func (s *server) lookRenditions(now time.Time) {
+	var idle []*rendition
+	s.mu.Lock()
+	for token, n := range s.tokens {
+		switch {
+		case !n.over.IsZero() && now.Sub(n.over) > cacheFactor*n.current.Load().Span()+renditionIdle:
+			delete(s.tokens, token)
+		case n.over.IsZero() && n.viewers == 0 && now.Sub(n.idle) > renditionIdle && !s.cfg.Always:
+			idle = append(idle, n)
+		}
+	}
+	s.mu.Unlock()
+	for _, n := range idle {
+		n.cancel(errIdle)
+	}
+	if s.cfg.Always {
+		s.cutAll()
+	}
+}
+
+// cutAll begins the renditions of streams that nobody has asked for yet.
+func (s *server) cutAll() {
+	for _, i := range s.env.Hub.Snapshot().Streams {
+		live := s.env.Hub.Stream(i.Key)
+		if live == nil || !live.Ready() {
+			continue
+		}
+		for _, f := range []segment.Format{segment.TS, segment.FMP4} {
+			if len(f.Select(live.Tracks())) == 0 {
+				continue
+			}
+			if _, err := s.rendition(i.Key, live, f, false); err != nil {
+				s.env.Refusals.Logger(s.env.Log, "hls", netip.Addr{}).Warn("cannot cut a stream into segments", "protocol", nameOf(f), "stream", i.Key, "cause", err)
+			}
+		}
+	}
+}
