@@ -68,10 +68,12 @@ func TestStreams(t *testing.T) {
 		Ready          bool
 		Tracks         []struct {
 			Kind, Codec string
+			CodecString string `json:"codec_string"`
 			Width       int
 			GOP         float64 `json:"gop_seconds"`
 			Units       uint64
 		}
+		MIME      string
 		Publisher session
 		Viewers   map[string]int
 		Sessions  []session
@@ -102,6 +104,9 @@ func TestStreams(t *testing.T) {
 		if len(s.Tracks) != 2 || s.Tracks[0].Codec != "H264" || s.Tracks[0].Width == 0 || s.Tracks[0].GOP <= 0 ||
 			s.Tracks[1].Kind != "audio" || s.Tracks[0].Units+s.Tracks[1].Units != 60 {
 			t.Errorf("tracks: %+v", s.Tracks)
+		}
+		if s.MIME != `video/mp4; codecs="avc1.64000d,mp4a.40.2"` || s.Tracks[0].CodecString != "avc1.64000d" {
+			t.Errorf("MIME %s, codec string %s", s.MIME, s.Tracks[0].CodecString)
 		}
 	}
 }

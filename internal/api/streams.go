@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/fmp4"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/stream"
 )
@@ -29,6 +30,7 @@ type streamView struct {
 	BitRate   float64        `json:"bit_rate"` // bits a second, over about the last second
 	Received  uint64         `json:"received_bytes"`
 	Tracks    []track        `json:"tracks"`
+	MIME      string         `json:"mime,omitempty"`    // of its fMP4, with codecs, as browsers ask for it (MediaSource.isTypeSupported)
 	Stalled   float64        `json:"stalled_seconds"`   // since the newest unit, when that is more than a second
 	Left      float64        `json:"ends_in_seconds"`   // of a stream that is lost, unless it is resumed
 	Publisher *session       `json:"publisher"`         // null: it is lost
@@ -41,6 +43,7 @@ type track struct {
 	ID          int     `json:"id"`
 	Kind        string  `json:"kind"`
 	Codec       string  `json:"codec"`
+	CodecString string  `json:"codec_string,omitempty"` // RFC 6381; of codecs that have a place in fMP4
 	Description string  `json:"description"`
 	Width       int     `json:"width,omitempty"`
 	Height      int     `json:"height,omitempty"`
@@ -104,9 +107,12 @@ func describe(s *hub.StreamInfo, at time.Time) streamView {
 	case s.Stalled > time.Second:
 		v.State, v.Stalled = "stalled", s.Stalled.Seconds()
 	}
+	tracks := make([]*av.Track, 0, len(s.Stats.Tracks))
 	for _, t := range s.Stats.Tracks {
 		v.Tracks = append(v.Tracks, describeTrack(t))
+		tracks = append(tracks, t.Track)
 	}
+	v.MIME = fmp4.MIME(tracks)
 	for _, w := range s.Viewers {
 		v.Viewers[w.Protocol]++
 	}
@@ -115,7 +121,7 @@ func describe(s *hub.StreamInfo, at time.Time) streamView {
 
 func describeTrack(s stream.TrackStats) track {
 	t := track{
-		ID: s.Track.ID, Kind: s.Track.Kind().String(), Codec: s.Track.Codec.String(), Description: s.Track.String(),
+		ID: s.Track.ID, Kind: s.Track.Kind().String(), Codec: s.Track.Codec.String(), CodecString: fmp4.CodecString(s.Track), Description: s.Track.String(),
 		Width: s.Track.Width, Height: s.Track.Height, SampleRate: s.Track.SampleRate, Channels: s.Track.Channels,
 		GOP: s.GOP.Seconds(), BitRate: s.BitRate, Units: s.Units, Bytes: s.Bytes, Corrected: s.Corrected, Idle: s.Idle.Seconds(),
 	}
