@@ -52,6 +52,7 @@ func operationsDocument(t *testing.T) string {
 func classTable() string {
 	what := map[watch.Class]string{
 		watch.Registry: "the control loop, which judges who owns a name", watch.Fanout: "a publisher's unit on its way to its viewers",
+		watch.Cut:   "a stream's units on their way into HLS segments",
 		watch.Shard: "sends to viewers", watch.Session: "what a session does between two reads", watch.Accept: "a listener",
 		watch.Sink: "the log's writer", watch.Volume: "an operation on files", watch.Request: "a request to API or metrics",
 		watch.Timer: "whatever else turns by the clock",

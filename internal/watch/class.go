@@ -10,6 +10,7 @@ const (
 	Registry  Class = iota // the hub's loops
 	Fanout                 // a publisher's units on their way into the shares of its stream
 	Shard                  // sends to viewers
+	Cut                    // a stream's units on their way into segments
 	Session                // what a session does between two reads
 	Accept                 // a listener
 	Sink                   // of the log
@@ -63,6 +64,7 @@ var table = [classes]struct { //nolint:gochecknoglobals // a constant that Go ca
 		250 * ms, 3 * s, 500 * ms, 16, true,
 		"another goroutine takes the shard over, without the viewer that it hangs on",
 	}},
+	Cut:     {"cut", Limits{1 * s, 3 * s, 5 * s, 0, false, "the stream is cut into segments anew, for its viewers' next requests"}},
 	Session: {"session", Limits{20 * s, 0, 30 * s, 0, false, "the session is ended"}},
 	Accept: {"accept", Limits{
 		2 * s, 5 * s, 10 * s, 3, true,

@@ -51,8 +51,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("part: %v is more than half a segment of %v", c.Part, c.Segment)
 	case c.Segments < 3 || c.Segments > 60:
 		return fmt.Errorf("segments: %d is not between 3 and 60", c.Segments)
-	case c.Memory < 1<<20:
-		return fmt.Errorf("memory: %v is less than 1MiB", c.Memory)
+	case c.Memory < 1<<20 || c.Memory > 1<<30:
+		return fmt.Errorf("memory: %v is not between 1MiB and 1GiB", c.Memory)
 	case c.Idle < 5*time.Second || c.Idle > 10*time.Minute:
 		return fmt.Errorf("idle: %v is not between 5s and 10m", c.Idle)
 	case c.Idle < 2*c.Segment:

@@ -85,7 +85,7 @@ func (s *server) first(now time.Time) uint64 {
 func (n *rendition) run(ctx context.Context, first uint64) {
 	cause := errBroken
 	cell := n.server.env.Watch.Claim(watch.Label{
-		Class: watch.Session, Name: "HLS " + n.name.String(), Heal: func(watch.Finding) { n.end(hub.ErrStuck) },
+		Class: watch.Cut, Name: nameOf(n.format) + " " + n.name.String(), Heal: func(watch.Finding) { n.end(hub.ErrStuck) },
 	})
 	defer cell.Free()
 	defer func() { n.end(cause) }()
@@ -111,9 +111,10 @@ func (c *cut) run(ctx context.Context, first uint64) error {
 	for {
 		count, err := c.reader.Read(ctx, c.dst)
 		c.cell.Begin()
-		if count > 0 && c.cutter == nil {
+		if c.cutter == nil {
 			c.cutter = segment.New(c.options(c.dst[:count], first))
 		}
+		c.cutter.Squeeze(c.server.env.Hub.Pressure() > hub.Calm)
 		changed := false
 		for _, e := range c.dst[:count] {
 			changed = c.cutter.Add(segment.Entry{Unit: e.AccessUnit, Tracks: c.outlook(ctx, e), Came: e.Came, Jumped: e.Jumped}) || changed
@@ -134,7 +135,7 @@ func (c *cut) run(ctx context.Context, first uint64) error {
 // finish publishes what was in the making. A stream that has ended has a last playlist; if only this server ends, or nobody watches, players
 // are not told of an end, and will find what follows.
 func (c *cut) finish(cause error) {
-	if c.cutter == nil || errors.Is(cause, hub.ErrClosing) || errors.Is(cause, errIdle) || errors.Is(cause, hub.ErrStuck) {
+	if errors.Is(cause, hub.ErrClosing) || errors.Is(cause, errIdle) || errors.Is(cause, hub.ErrStuck) {
 		return
 	}
 	c.cutter.End()
@@ -150,6 +151,8 @@ func (c *cut) outlook(ctx context.Context, e stream.Entry) []*av.Track {
 	if known {
 		return e.Tracks
 	}
+	c.cell.End() // a wait is no step
+	defer c.cell.Begin()
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if c.stream.WaitReady(ctx) != nil {
@@ -169,6 +172,9 @@ func (c *cut) options(first []stream.Entry, number uint64) segment.Options {
 	cfg := c.server.cfg
 	o := segment.Options{
 		Format: c.format, Token: c.token, First: number, Segment: cfg.Segment, Part: cfg.Part, Window: cfg.Segments, Bytes: int64(cfg.Memory),
+	}
+	if len(first) == 0 {
+		return o
 	}
 	lead := segment.Leader(c.format.Select(first[0].Tracks))
 	if lead == nil {

@@ -9,6 +9,7 @@ import (
 
 // Limits that are no settings.
 const (
+	windowLeast = 3                      // segments in a playlist while memory is short
 	targetMost  = 10 * time.Second       // target duration, however far key pictures are apart
 	segmentMost = 32 << 20               // bytes of a segment
 	silence     = 500 * time.Millisecond // of the leading track, after which another leads
@@ -61,6 +62,8 @@ type Cutter struct {
 	key    bool // there is a key picture in the part in the making
 	broken bool // the next segment does not continue what was before
 	ended  bool
+
+	squeezed bool // memory is short
 }
 
 // New returns a Cutter.
@@ -261,12 +264,24 @@ func (c *Cutter) finish(end time.Duration) {
 	c.expire()
 }
 
+// Squeeze has the Cutter keep as little as players can do with, as long as memory is short.
+func (c *Cutter) Squeeze(on bool) {
+	if on != c.squeezed {
+		c.squeezed = on
+		c.expire()
+	}
+}
+
 // expire forgets what has left the playlist long enough ago: a segment may be asked for as long as the playlist lasts that it was in (6.2.2).
 func (c *Cutter) expire() {
-	for len(c.window) > c.opt.Window {
+	window, spare := c.opt.Window, c.opt.Window+1
+	if c.squeezed {
+		window, spare = min(window, windowLeast), 1
+	}
+	for len(c.window) > window {
 		c.leave()
 	}
-	for len(c.gone) > c.opt.Window+1 || c.bytes > c.opt.Bytes && len(c.gone)+len(c.window) > 1 {
+	for len(c.gone) > spare || c.bytes > c.opt.Bytes && len(c.gone)+len(c.window) > 1 {
 		if len(c.gone) == 0 {
 			c.leave()
 		}
