@@ -37,7 +37,7 @@ func (s *server) index(w http.ResponseWriter, r *http.Request, path string) erro
 	if a.query != "" {
 		variant += "&" + a.query
 	}
-	body := fmt.Appendf(nil, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-STREAM-INF:%s\n%s\n", attributes(e, v.stream), variant)
+	body := fmt.Appendf(nil, "#EXTM3U\n#EXT-X-STREAM-INF:%s\n%s\n", attributes(e, v.stream), variant)
 	v.viewing.Count(send(w, r, segment.NewDocument(body)))
 	return nil
 }

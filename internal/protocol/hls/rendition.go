@@ -185,24 +185,38 @@ func (c *cut) options(first []stream.Entry, number uint64) segment.Options {
 			o.GOP = t.GOP
 		}
 	}
+	o.Frame = frameOf(lead, first)
+	return o
+}
+
+// frameOf is how long a unit of the leading track lasts: what most of the first ones lasted, on average, as stamps may be rounded; or what the track
+// says; 0: nobody knows.
+func frameOf(lead *av.Track, first []stream.Entry) time.Duration {
 	var steps []time.Duration
-	var last time.Duration
-	for i, e := range first {
+	last := time.Duration(-1)
+	for _, e := range first {
 		if e.Track != lead {
 			continue
 		}
-		if step := e.DTS - last; i > 0 && step > 0 {
-			steps = append(steps, step)
+		if last >= 0 && e.DTS > last {
+			steps = append(steps, e.DTS-last)
 		}
 		last = e.DTS
 	}
-	switch slices.Sort(steps); {
-	case len(steps) >= 5:
-		o.Frame = steps[len(steps)/2]
-	case lead.FrameRate > 0:
-		o.Frame = time.Duration(float64(time.Second) / lead.FrameRate)
+	if len(steps) < 5 {
+		if lead.FrameRate > 0 {
+			return time.Duration(float64(time.Second) / lead.FrameRate)
+		}
+		return 0
 	}
-	return o
+	slices.Sort(steps)
+	usual := steps[len(steps)/2]
+	steps = slices.DeleteFunc(steps, func(d time.Duration) bool { return d < usual/2 || d > usual*3/2 })
+	sum := time.Duration(0)
+	for _, d := range steps {
+		sum += d
+	}
+	return sum / time.Duration(len(steps))
 }
 
 // publish has requests get an edition from now on. final is why it is the last, or nil.

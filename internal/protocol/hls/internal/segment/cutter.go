@@ -15,6 +15,7 @@ const (
 	silence     = 500 * time.Millisecond // of the leading track, after which another leads
 	early       = 100 * time.Millisecond // that a key picture may come before a segment has its length
 	frameUsual  = 40 * time.Millisecond  // of a stream that does not tell
+	rounding    = 400 * time.Millisecond // that a segment may be longer than the target duration: whole seconds count (4.4.3.1)
 )
 
 // Options say how to cut.
@@ -58,7 +59,8 @@ type Cutter struct {
 	clock  wallclock
 
 	open   *Segment // nil: none is begun
-	begun  time.Duration
+	begun  time.Duration // DTS that the part in the making begins with
+	told   time.Duration // where the parts before it end, by their durations
 	key    bool // there is a key picture in the part in the making
 	broken bool // the next segment does not continue what was before
 	ended  bool
@@ -204,7 +206,7 @@ func (c *Cutter) cut(u *av.AccessUnit) bool {
 	switch {
 	case begins && u.Track.Kind() == av.Video && long >= c.opt.Segment-early,
 		begins && u.Track.Kind() != av.Video && long+step > c.opt.Segment,
-		long+step > c.target,
+		long+step > c.target+rounding,
 		c.open.Size+c.packer.size() > segmentMost:
 		c.finish(u.DTS)
 		return true
@@ -220,7 +222,7 @@ func (c *Cutter) begin(u *av.AccessUnit) {
 	c.open = &Segment{
 		Number: c.next, Start: c.clock.at(u.DTS), Discontinuity: c.broken, Init: c.packer.begin(u.DTS), from: u.DTS,
 	}
-	c.broken, c.begun, c.key, c.led = false, u.DTS, false, u.DTS
+	c.broken, c.begun, c.told, c.key, c.led = false, u.DTS, u.DTS, false, u.DTS
 }
 
 // leastPart is what a part is to last of the part target, unless it is the last of its segment or there is a key picture in it (4.4.4.9).
@@ -232,12 +234,13 @@ func (c *Cutter) closePart(end time.Duration, last bool) {
 	if len(data) == 0 {
 		return
 	}
-	p := &Part{Data: data, Duration: max(end-c.begun, 0), Independent: c.key || c.lead.Kind() != av.Video}
+	p := &Part{Data: data, Duration: max(end-c.told, 0), Independent: c.key || c.lead.Kind() != av.Video}
 	if c.part > 0 {
 		p.Duration = min(p.Duration, c.part)
-		if !last && !p.Independent { // frames of odd lengths do not always fit: then it is said to last as long as it should
+		if !last && !p.Independent { // frames of odd lengths do not always fit: then it is told to last as long as it should, and the next less
 			p.Duration = max(p.Duration, ceil(c.part*leastPart/100, time.Millisecond))
 		}
+		c.told += p.Duration
 	}
 	next := *c.open // editions have the one before
 	next.Parts = append(slices.Clip(next.Parts), p)
@@ -257,7 +260,10 @@ func (c *Cutter) finish(end time.Duration) {
 		c.broken = c.broken || s.Discontinuity
 		return
 	}
-	s.Duration = min(max(end-s.from, time.Millisecond), c.target)
+	s.Duration = min(max(end-s.from, time.Millisecond), c.target+rounding)
+	if c.part > 0 {
+		s.Duration = max(c.told-s.from, time.Millisecond)
+	}
 	c.next++
 	c.window = append(c.window, s)
 	c.bytes += int64(s.Size)
