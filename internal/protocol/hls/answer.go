@@ -96,10 +96,7 @@ func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, f
 	}
 	e, err := v.awaitPlaylist(r.Context(), a)
 	if err != nil && (e == nil || !e.Playable()) {
-		return err
-	}
-	if err != nil && errors.Is(err, errLate) {
-		return err
+		return err // else what there is: a publisher that is lost may come back, and players give up after a few errors
 	}
 	if fresh && s.cfg.Cookies {
 		http.SetCookie(w, &http.Cookie{
@@ -156,7 +153,7 @@ func send(w http.ResponseWriter, r *http.Request, d *segment.Document) int {
 	return write(w, r, [][]byte{body})
 }
 
-// limit bounds the time for the answer.
+// limit bounds the time for the answer, or for the next answerBytes of it.
 func limit(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // where there is none, nothing waits
 }
@@ -173,9 +170,15 @@ func write(w http.ResponseWriter, r *http.Request, body [][]byte) (n int) {
 		return 0
 	}
 	for _, b := range body {
-		m, err := w.Write(b)
-		if n += m; err != nil {
-			break // the peer is gone
+		for len(b) > 0 {
+			m, err := w.Write(b[:min(len(b), answerBytes)])
+			n += m
+			if err != nil {
+				return n // the peer is gone
+			}
+			if b = b[m:]; len(b) > 0 {
+				limit(w)
+			}
 		}
 	}
 	return n

@@ -10,7 +10,8 @@ import (
 
 // Limits that are no settings.
 const (
-	answerTimeout = 20 * time.Second // for a peer to take a playlist, a part or a segment
+	answerTimeout = 20 * time.Second // for a peer to take answerBytes
+	answerBytes   = 256 << 10
 	renditionIdle = 10 * time.Second // how long a stream is cut on after its last viewer
 	lookEvery     = time.Second      // between two looks at viewers that ask no more
 	heldAfterKick = time.Minute      // how long one who was kicked is refused

@@ -88,7 +88,9 @@ func (s *server) Run(ctx context.Context) error {
 			s.look(now)
 		}
 	}
+	s.mu.Lock() // whoever begins a rendition has begun it, or will see that it is too late
 	s.stop(hub.ErrClosing)
+	s.mu.Unlock()
 	s.cuts.Wait()
 	return nil
 }
