@@ -39,7 +39,7 @@ var importTable = []row{
 	// The bridge: only protocols know both, and they do not know each other.
 	{"protocol", "av stream egress hub conf task watch"},
 	{"protocol/*", "protocol av container/* stream egress hub conf task watch protocol/$1/internal/..."},
-	{"protocol/*/internal/*", "av container/amf protocol/$1/internal/..."},
+	{"protocol/*/internal/*", "av container/* protocol/$1/internal/..."},
 	{"protocol/all", "protocol protocol/*"},
 	{"protocol/conformance", "protocol av stream egress hub conf task sim"},
 	{"record", "av container/* stream hub conf task"},
@@ -47,9 +47,11 @@ var importTable = []row{
 	// The windows look at snapshots.
 	{"auth", "av hub conf"},
 	{"hook", "av hub conf task"},
-	{"api", "av hub stream conf watch"},
+	{"api", "av container/fmp4 hub stream conf watch"},
 	{"api/zlm", "api av hub stream conf"},
 	{"metrics", "av hub stream egress conf watch"},
+	{"page", "web"},
+	{"web", ""},
 
 	// Outside the house.
 	{"probe", ""},
@@ -61,13 +63,14 @@ var importTable = []row{
 
 	// Only for tests.
 	{"sim", "av"},
+	{"m3u8", "av container/*"},
 	{"e2e", "..."},
 	{"bench", "..."},
 	{"archtest", ""},
 }
 
 // testsMay is what test files of any room may import besides their room's row.
-const testsMay = "av conf task stream container/* sim protocol/conformance server"
+const testsMay = "av conf task stream container/* sim m3u8 protocol/conformance server"
 
 // closedTable names rooms that only a few may import, whatever else their rows say. Test files are not bound by it.
 var closedTable = []row{
@@ -75,6 +78,7 @@ var closedTable = []row{
 	{"protocol/all", "server e2e/... bench/..."},
 	{"protocol/conformance", ""},
 	{"sim", "protocol/conformance e2e/... bench/..."},
+	{"m3u8", "protocol/hls e2e/... bench/..."},
 	{"archtest", ""},
 	{"e2e", "e2e/..."},
 	{"bench", "bench/..."},
