@@ -95,6 +95,16 @@ golden: ## Write the golden files of a package anew (PKG=./internal/conf), for r
 	$(GO) test '$(PKG)' -run '$(RUN)' -count 1 -update
 	@git --no-pager diff --stat
 
+.PHONY: web
+web: ## Build the playback page anew: web/src to web/dist
+	@scripts/npm.sh web
+	@cd web && npm run --silent build
+
+.PHONY: web-check
+web-check: ## See whether web/dist is what web/src makes, and typecheck it
+	@scripts/npm.sh web
+	@cd web && npm run --silent check
+
 .PHONY: docs
 docs: ## Write the generated documents anew
 	$(GO) test -count 1 -run '^TestDocuments$$' ./internal/server -update
@@ -102,5 +112,5 @@ docs: ## Write the generated documents anew
 
 .PHONY: clean
 clean: ## Remove what the targets made
-	rm -rf bin .cache e2e/reader/node_modules
+	rm -rf bin .cache e2e/reader/node_modules web/node_modules
 	$(GO) clean ./...

@@ -71,10 +71,11 @@ func (s *Server) screen() []byte {
 		fmt.Fprintf(&b, "  ffmpeg -re -i in.mp4 -c copy -f flv rtmp://127.0.0.1%s/live/cam1\n", port)
 	}
 	if port, ok := s.port("HTTP"); ok {
-		fmt.Fprintf(&b, "  ffplay http://127.0.0.1:%s/live/cam1.live.flv\n", port)
+		fmt.Fprintf(&b, "  ffplay http://127.0.0.1:%s/live/cam1.live.flv   # or .live.ts, .live.mp4\n", port)
 		if camera, ok := s.port("RTSP"); ok {
 			fmt.Fprintf(&b, "  ffplay rtsp://127.0.0.1:%s/live/cam1\n", camera)
 		}
+		fmt.Fprintf(&b, "  http://127.0.0.1:%s/play/live/cam1   # in a browser\n", port)
 		fmt.Fprintf(&b, "  curl -H \"%s\" http://127.0.0.1:%s/api/v1/streams\n", header, port)
 	}
 	b.WriteString("\n")

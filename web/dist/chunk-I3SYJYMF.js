@@ -1,0 +1,1 @@
+function l(e){e.removeAttribute("src"),e.srcObject=null,e.load()}function s(e,t){let o=performance.now()+4e3,r=()=>{let{buffered:n,currentTime:i}=e,c=n.length>0?n.end(n.length-1)-i:0;e.ended||e.paused||c<.15||performance.now()>o?t():setTimeout(r,100)};r()}function a(e){let t=!1;return()=>{t||(t=!0,e())}}export{l as a,s as b,a as c};
