@@ -98,7 +98,7 @@ func TestOddMedia(t *testing.T) {
 	o.publisher = publish(t, s, "odd", flv.Enhanced, trackAmong(av.Video, o.enc.Tracks()), trackAmong(av.Audio, o.enc.Tracks()))
 	o.on(rest(t))
 	var all []*watcher
-	for _, way := range plainWays {
+	for _, way := range fewWays {
 		w := watch(t.Context(), s.target("odd"), way)
 		t.Cleanup(w.close)
 		all = append(all, w)

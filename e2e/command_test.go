@@ -15,6 +15,7 @@ import (
 var packages = map[string]string{
 	"ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "rtmpdump": "rtmpdump", "node": "nodejs", "gst-launch-1.0": "gstreamer1.0-tools " +
 		"gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp",
+	"cvlc": "vlc-bin vlc-plugin-base", "setpriv": "util-linux",
 }
 
 // client returns the path of a program of somebody else's.

@@ -30,7 +30,7 @@ func TestFamilyAsleep(t *testing.T) {
 		p, _ := publishSim(t, s.target(name), faults.RTMP, slow)
 		publishers = append(publishers, p)
 		if i%10 == 0 {
-			for _, way := range plainWays {
+			for _, way := range fewWays {
 				w := watch(t.Context(), s.target(name), way)
 				t.Cleanup(w.close)
 				viewers = append(viewers, w)

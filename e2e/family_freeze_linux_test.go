@@ -85,7 +85,7 @@ func TestFamilyPaused(t *testing.T) {
 	encoded := make(chan error, 1)
 	go func() { encoded <- p.Encode(ctx) }()
 	var watchers []*watcher
-	for _, way := range plainWays {
+	for _, way := range fewWays {
 		w := watch(t.Context(), f.target("paused"), way)
 		defer w.close()
 		watchers = append(watchers, w)

@@ -247,7 +247,7 @@ func TestFamilyReload(t *testing.T) {
 		encoded := make(chan error, 1)
 		go func() { encoded <- p.Encode(t.Context()) }()
 		var watchers []*watcher
-		for _, way := range plainWays {
+		for _, way := range fewWays {
 			w := watch(t.Context(), f.target("end"), way)
 			defer w.close()
 			watchers = append(watchers, w)

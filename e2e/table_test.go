@@ -105,7 +105,7 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{publishTable(), playTable(), codecTable()} {
+	for _, table := range []string{publishTable(), playTable(), codecTable(), webTableText()} {
 		if !strings.Contains(string(text), table) {
 			t.Errorf("README.md does not have this table; put it there:\n%s", table)
 		}

@@ -67,7 +67,7 @@ func TestVanishedPublisher(t *testing.T) {
 			t.Parallel()
 			to := s.target("vanish-" + strings.ToLower(string(way)))
 			old, stop := publishSim(t, to, way, both(0))
-			watchers := audience(t, to, 2*len(ways))
+			watchers := audience(t, to, len(ways))
 			hold(time.Second)
 			stop()
 			if err := old.Vanish(); err != nil {

@@ -16,9 +16,13 @@ import (
 
 // ways are all in which one can be played to; plainWays those without TLS.
 var (
-	plainWays  = []faults.Way{faults.RTMP, faults.HTTP, faults.WS, faults.RTSP}
-	secureWays = []faults.Way{faults.RTMPS, faults.HTTPS, faults.WSS, faults.RTSPS}
-	ways       = append(append([]faults.Way{}, plainWays...), secureWays...)
+	plainWays = []faults.Way{
+		faults.RTMP, faults.HTTP, faults.WS, faults.RTSP, faults.TS, faults.MP4, faults.WSTS, faults.WSMP4,
+	}
+	secureWays = []faults.Way{faults.RTMPS, faults.HTTPS, faults.WSS, faults.RTSPS, faults.TSS, faults.WSSMP4}
+	// fewWays are one of each format, for tests in which a viewer costs much.
+	fewWays = []faults.Way{faults.RTMP, faults.WS, faults.RTSP, faults.TS, faults.WSMP4}
+	ways    = append(append([]faults.Way{}, plainWays...), secureWays...)
 )
 
 // watcher is a viewer that judges every unit of an encoder of sim as it comes, and keeps none.
@@ -41,6 +45,7 @@ type watcher struct {
 func watch(ctx context.Context, to faults.Target, way faults.Way) *watcher {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{way: way, cancel: cancel, done: make(chan struct{})}
+	w.check.PerTrack = way.OutOfStep()
 	go func() {
 		defer close(w.done)
 		defer cancel()

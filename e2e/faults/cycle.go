@@ -54,7 +54,7 @@ const againLimit = 4 * time.Second
 func NewCycle(r *rand.Rand, t Target) Cycle {
 	kinds := [...]Kind{PublishAndCut, PlayAndCut, PlayAndCut, PublishAndCut, PlayAndCut, WaitAndCut}
 	c := Cycle{Kind: kinds[r.IntN(len(kinds))], How: Break(r.IntN(2))}
-	plain, secure := []Way{RTMP, HTTP, WS, RTSP}, []Way{RTMPS, HTTPS, WSS, RTSPS}
+	plain, secure := []Way{RTMP, HTTP, WS, RTSP, TS, MP4, WSTS, WSMP4}, []Way{RTMPS, HTTPS, WSS, RTSPS, TSS, WSSMP4}
 	most := readMost
 	if c.Kind != PlayAndCut {
 		plain, secure, most = []Way{RTMP, RTSP}, []Way{RTMPS, RTSPS}, writeMost

@@ -11,12 +11,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/amf"
-	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/protocol/rtmp"
 	"github.com/vigil-media/vigil/internal/protocol/rtsp"
 )
@@ -34,7 +35,34 @@ const (
 	WSS   Way = "WSS-FLV"
 	RTSP  Way = "RTSP" // over TCP
 	RTSPS Way = "RTSPS"
+
+	TS     Way = "HTTP-TS"
+	TSS    Way = "HTTPS-TS"
+	MP4    Way = "HTTP-fMP4"
+	WSTS   Way = "WS-TS"
+	WSMP4  Way = "WS-fMP4"
+	WSSMP4 Way = "WSS-fMP4"
 )
+
+// form is what is there by HTTP: the end of the path, and what reads it.
+type form struct {
+	suffix string
+	reader func(io.Reader) func() ([]*av.AccessUnit, error)
+	socket bool // it comes in the messages of a WebSocket
+}
+
+// formOf returns the form of a way that goes by HTTP.
+func formOf(w Way) form {
+	f := form{".live.flv", readFLV, false}
+	switch w { //nolint:exhaustive // the others are FLV
+	case TS, TSS, WSTS:
+		f = form{".live.ts", readTS, false}
+	case MP4, WSMP4, WSSMP4:
+		f = form{".live.mp4", readMP4, false}
+	}
+	f.socket = strings.HasPrefix(string(w), "WS")
+	return f
+}
 
 // Player has asked to be played to. How it goes on is its owner's choice: one that never reads stalls (Q06, N01; F-ZWIN).
 type Player struct {
@@ -42,9 +70,8 @@ type Player struct {
 	tcp    *net.TCPConn                // under it
 	client *rtmp.Client                // of RTMP
 	camera *rtsp.Client                // of RTSP
-	read   func() (flv.Tag, error)     // of what comes next
-	begin  func(p *Player) (err error) // reads what comes before the first tag; nil: that has been done
-	demux  flv.Demuxer
+	begin  func(p *Player) (err error) // reads what comes before the media; nil: that has been done
+	read   func() ([]*av.AccessUnit, error)
 }
 
 // Play connects and asks for the target's stream. A narrow player has hardly any room for what comes. Of HTTP, the
@@ -76,11 +103,30 @@ func playAt(ctx context.Context, t Target, w Way, narrow bool, rate *atomic.Int6
 
 // address is where one plays.
 func (t *Target) address(w Way) string {
-	return map[Way]string{RTMP: t.RTMP, RTMPS: t.RTMPS, HTTP: t.HTTP, WS: t.HTTP, HTTPS: t.HTTPS, WSS: t.HTTPS, RTSP: t.RTSP, RTSPS: t.RTSPS}[w]
+	switch w {
+	case RTMP:
+		return t.RTMP
+	case RTMPS:
+		return t.RTMPS
+	case RTSP:
+		return t.RTSP
+	case RTSPS:
+		return t.RTSPS
+	case HTTPS, WSS, TSS, WSSMP4:
+		return t.HTTPS
+	case HTTP, WS, TS, MP4, WSTS, WSMP4:
+	}
+	return t.HTTP
 }
 
 // secure says whether there is TLS under it.
-func (w Way) secure() bool { return w == RTMPS || w == HTTPS || w == WSS || w == RTSPS }
+func (w Way) secure() bool {
+	return slices.Contains([]Way{RTMPS, HTTPS, WSS, RTSPS, TSS, WSSMP4}, w)
+}
+
+// OutOfStep says that pictures and sound may come in another order than they were sent: a large picture has no length in a transport stream, and
+// is complete when the next one begins; and our reader of MP4 puts what it finds at a time in the order of decoding.
+func (w Way) OutOfStep() bool { return slices.Contains([]Way{TS, TSS, WSTS, MP4, WSMP4, WSSMP4}, w) }
 
 func playOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w Way) (*Player, error) {
 	var err error
@@ -99,7 +145,7 @@ func playOn(ctx context.Context, tcp *net.TCPConn, conn net.Conn, t Target, w Wa
 		p.camera = rtsp.NewClient(conn, &url.URL{Scheme: "rtsp", Host: t.address(w), Path: "/" + t.Live})
 		err = p.camera.Play(ctx)
 	default:
-		err = p.ask(t, w == WS || w == WSS)
+		err = p.ask(t, formOf(w))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", w, err), conn.Close())
@@ -112,14 +158,14 @@ func (p *Player) playRTMP(ctx context.Context, u *url.URL) error {
 	if err != nil {
 		return err
 	}
-	p.client, p.read = c, c.ReadTag
+	p.client, p.read = c, demux(c.ReadTag)
 	return c.Play(ctx)
 }
 
 // ask sends the request of HTTP.
-func (p *Player) ask(t Target, socket bool) error {
+func (p *Player) ask(t Target, f form) error {
 	status, more := http.StatusOK, ""
-	if socket {
+	if f.socket {
 		status = http.StatusSwitchingProtocols
 		more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	}
@@ -133,13 +179,13 @@ func (p *Player) ask(t Target, socket bool) error {
 			return errors.Join(fmt.Errorf("the answer is %s", res.Status), res.Body.Close())
 		}
 		var body io.Reader = res.Body
-		if socket {
+		if f.socket {
 			body = &frames{in: in}
 		}
-		p.read = flv.NewReader(body, flv.BodyMax).Read
+		p.read = f.reader(body)
 		return nil
 	}
-	_, err := fmt.Fprintf(p.conn, "GET /%s.live.flv HTTP/1.1\r\nHost: vigil.test\r\n%s\r\n", t.Live, more)
+	_, err := fmt.Fprintf(p.conn, "GET /%s%s HTTP/1.1\r\nHost: vigil.test\r\n%s\r\n", t.Live, f.suffix, more)
 	return err
 }
 
@@ -156,11 +202,7 @@ func (p *Player) Read() ([]*av.AccessUnit, error) {
 			return nil, err
 		}
 	}
-	tag, err := p.read()
-	if err != nil {
-		return nil, err
-	}
-	return p.demux.Demux(tag)
+	return p.read()
 }
 
 // Discard reads to the end of the connection and throws away what comes.

@@ -1,7 +1,6 @@
 package fmp4
 
 import (
-	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -10,7 +9,15 @@ import (
 )
 
 // ErrTracksChanged says that the tracks are now of other codecs, or other in number, than the viewers were told by MIME.
-var ErrTracksChanged = errors.New("tracks changed")
+var ErrTracksChanged error = tracksChanged{}
+
+type tracksChanged struct{}
+
+// Error implements error.
+func (tracksChanged) Error() string { return "tracks changed" }
+
+// Reason is the word for metrics and programs.
+func (tracksChanged) Reason() string { return "tracks-changed" }
 
 // spliceWait is how long a publisher that goes on with a stream may take, in its time, to send the tracks that were there before.
 const spliceWait = 2 * time.Second
@@ -25,6 +32,9 @@ const spliceWait = 2 * time.Second
 type Muxer struct {
 	// Takes says which codecs the viewers can play; nil: all that the format carries.
 	Takes func(av.Codec) bool
+	// Told is what viewers were told of before, such as by MIME; nil: nothing. The key picture that they begin with may be older than the first
+	// sound: it is in their init segment all the same.
+	Told []*av.Track
 
 	fragment Fragment
 	splice   atomic.Pointer[splice] // the newest
@@ -78,9 +88,9 @@ func (m *Muxer) Head(dst []byte, _ []*av.Track) []byte { return dst }
 // in prev. If its codec is another, it appends nothing, and Err tells from there on.
 func (m *Muxer) Config(dst []byte, tracks, prev []*av.Track, at time.Duration) []byte {
 	now, before := Select(tracks, m.Takes), Select(prev, m.Takes)
-	before = m.splice.Load().complete(before) // by what is taken for granted until now
+	before = m.granted().complete(before) // by what is taken for granted until now
 	m.note(tracks, prev, now, before, at)
-	s := m.splice.Load()
+	s := m.granted()
 	now, before = s.complete(now), s.complete(before)
 	if len(before) == 0 {
 		return AppendInit(dst, now)
@@ -103,11 +113,19 @@ func (m *Muxer) Config(dst []byte, tracks, prev []*av.Track, at time.Duration) [
 	return AppendInit(dst, now)
 }
 
+// granted is what the publisher's tracks are taken to be; nil: what has come.
+func (m *Muxer) granted() *splice {
+	if s := m.splice.Load(); s != nil || len(m.Told) == 0 {
+		return s
+	}
+	return &splice{own: m.Told, tracks: m.Told}
+}
+
 // note notices that another publisher goes on, and that all its tracks have come. Those who come to what lies behind already change nothing.
 func (m *Muxer) note(tracks, prev, now, before []*av.Track, at time.Duration) {
 	old := m.splice.Load()
-	if old.has(now) {
-		if old.until > 0 && len(now) == len(old.tracks) {
+	if m.granted().has(now) {
+		if old != nil && old.until > 0 && len(now) == len(old.tracks) {
 			m.splice.CompareAndSwap(old, &splice{own: now, tracks: now})
 		}
 		return

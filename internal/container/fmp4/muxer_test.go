@@ -54,6 +54,23 @@ func TestMuxerConfig(t *testing.T) {
 	}
 }
 
+// TestMuxerTold: what viewers were told of is in the init segment of those who begin before it has come.
+func TestMuxerTold(t *testing.T) {
+	video, sound := sim.NewTrack(1, av.H264, 0), sim.NewTrack(2, av.AAC, 0)
+	both := []*av.Track{video, sound}
+	m := Muxer{Told: both}
+	if got := m.Config(nil, both[:1], nil, 0); !bytes.Equal(got, AppendInit(nil, both)) {
+		t.Errorf("a newcomer gets %s", dump(got))
+	}
+	if got := m.Config(nil, both, both[:1], time.Second); len(got) > 0 || m.Err() != nil {
+		t.Errorf("when the sound comes: %s, %v", dump(got), m.Err())
+	}
+	next := sim.NewTrack(1, av.H264, 1)
+	if got := m.Config(nil, []*av.Track{next}, both, 2*time.Second); !bytes.Equal(got, AppendInit(nil, []*av.Track{next, sound})) || m.Err() != nil {
+		t.Errorf("at a splice: %s, %v", dump(got), m.Err())
+	}
+}
+
 // TestMuxerSplice: the tracks of a publisher that goes on come one after the other.
 func TestMuxerSplice(t *testing.T) {
 	a, sound := sim.NewTrack(1, av.H264, 0), sim.NewTrack(2, av.AAC, 0)

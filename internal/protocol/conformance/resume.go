@@ -35,9 +35,11 @@ func (s *stage) comebacks() []comeback {
 		{name: "without pictures", before: usual, after: sound},
 		{name: "with pictures", before: sound, after: usual},
 	}
-	if s.room.Announced { // what is new is for others: see lateForOthers
+	if s.room.Announced || s.room.Told { // what is new is for others: see lateForOthers and lateEnds
 		all = slices.DeleteFunc(all, func(c comeback) bool {
-			return c.after.Audio != 0 && c.before.Audio == 0 || c.after.Video != 0 && c.before.Video == 0
+			more := c.after.Audio != 0 && c.before.Audio == 0 || c.after.Video != 0 && c.before.Video == 0
+			less := c.after.Audio == 0 && c.before.Audio != 0 || c.after.Video == 0 && c.before.Video != 0
+			return more || less && s.room.Told
 		})
 	}
 	return all

@@ -24,12 +24,22 @@ type Room struct {
 
 	Hello []byte // what a client begins with, to be sent very slowly
 
-	// Tick is how exact stamps are of a protocol that carries presentation times only; DTS are what its receivers make of them. 0: stamps
-	// are exact, and both are carried.
+	// Tick is how exact stamps are; 0: as exact as those of the usual encoder. Where there is one, and not Decodes, the protocol carries
+	// presentation times only; DTS are what its receivers make of them.
 	Tick time.Duration
+	// Decodes says that decoding times are carried too, as exactly.
+	Decodes bool
 	// Announced says that publishers and players agree on the tracks before media flow: what joins a stream later is for others.
 	Announced bool
+	// Told says that players are told of the tracks before media flow, and are ended where there are others: they come again.
+	Told bool
+	// Behind is how much media a player is behind the newest unit at the most, of the usual encoder; 0: it gets each unit at once. Players
+	// of such a room have no connection either: that of a Playback only stands for who asks, and may begin with what is older than a GOP.
+	Behind time.Duration
 }
+
+// decodes says whether decoding times are carried.
+func (r *Room) decodes() bool { return r.Tick == 0 || r.Decodes }
 
 // Form is a variant of what the room can be set to.
 type Form struct {

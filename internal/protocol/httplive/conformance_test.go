@@ -18,41 +18,69 @@ import (
 
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/flv"
+	"github.com/vigil-media/vigil/internal/container/fmp4"
+	"github.com/vigil-media/vigil/internal/container/mpegts"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
-	t.Run("http", func(t *testing.T) {
-		r := room()
-		r.Play, r.Codes = playHTTP, conformance.Codes{NotFound: "404", Denied: "403"}
-		conformance.Run(t, r)
-	})
-	t.Run("websocket", func(t *testing.T) {
-		r := room()
-		r.Play, r.Codes = playSocket, conformance.Codes{NotFound: "4404", Denied: "4403"}
-		conformance.Run(t, r)
-	})
+	for _, k := range kinds {
+		for _, w := range []struct {
+			name string
+			ws   bool
+			conformance.Codes
+		}{
+			{k.http, false, conformance.Codes{NotFound: "404", Denied: "403"}},
+			{k.socket, true, conformance.Codes{NotFound: "4404", Denied: "4403"}},
+		} {
+			t.Run(w.name, func(t *testing.T) {
+				r := k.room
+				r.Protocol, r.Listener, r.Codes, r.Code = Protocol(), "HTTP", w.Codes, codeOf
+				r.Hello = []byte("GET /live/x" + k.suffix + " HTTP/1.1\r\nHost: test\r\n\r\n")
+				r.Play = func(ctx context.Context, v conformance.Visit) (conformance.Playback, error) {
+					return k.play(ctx, v, w.ws)
+				}
+				conformance.Run(t, r)
+			})
+		}
+	}
 }
 
-func room() conformance.Room {
-	modern := []av.Codec{av.AC3, av.FLAC} // without a number
-	legacy := slices.DeleteFunc(slices.Clone(Protocol().Play), func(c av.Codec) bool { return slices.Contains(modern, c) })
-	return conformance.Room{
-		Protocol: Protocol(), Listener: "HTTP",
-		Forms: []conformance.Form{
-			{Name: "enhanced", Codecs: Protocol().Play},
+// kind is a format and what its viewers make of it.
+type kind struct {
+	*format
+	room conformance.Room // what the suite is to know of it
+	read func(io.Reader) func() ([]*av.AccessUnit, error)
+}
+
+var kinds = func() []kind {
+	both := []av.Codec{av.H264, av.H265, av.AAC, av.Opus, av.PCMA, av.PCMU, av.MP3, av.AC3}
+	legacy := []av.Codec{av.H264, av.H265, av.AV1, av.VP8, av.VP9, av.AAC, av.Opus, av.PCMA, av.PCMU, av.MP3}
+	modern := append(slices.Clone(legacy), av.AC3, av.FLAC) // which have no number
+	all := formats(flv.Enhanced)
+	return []kind{
+		{all[0], conformance.Room{Forms: []conformance.Form{
+			{Name: "enhanced", Codecs: modern},
 			{Name: "legacy", Settings: []string{"httplive.form=legacy"}, Codecs: legacy},
-		},
-		Code: func(err error) string {
-			if code, ok := errors.AsType[codeError](err); ok {
-				return strconv.Itoa(code.code)
-			}
-			return ""
-		},
-		Hello: []byte("GET /live/x.live.flv HTTP/1.1\r\nHost: test\r\n\r\n"),
+		}}, readFLV},
+		{all[1], conformance.Room{
+			Forms: []conformance.Form{{Name: "ts", Codecs: both}},
+			Tick:  time.Second / mpegts.Rate, Decodes: true,
+		}, readTS},
+		{all[2], conformance.Room{
+			Forms: []conformance.Form{{Name: "fmp4", Codecs: append(slices.Clone(both), av.AV1, av.VP9, av.FLAC)}},
+			Tick:  time.Second / 8000, Decodes: true, Told: true,
+		}, readMP4},
 	}
+}()
+
+func codeOf(err error) string {
+	if code, ok := errors.AsType[codeError](err); ok {
+		return strconv.Itoa(code.code)
+	}
+	return ""
 }
 
 // codeError is an HTTP status, or the code of a close frame.
@@ -63,8 +91,8 @@ type codeError struct {
 
 func (e codeError) Error() string { return fmt.Sprint(e.code, " ", e.reason) }
 
-func target(v conformance.Visit) string {
-	u := "/" + v.Path + suffixFLV
+func (k kind) target(v conformance.Visit) string {
+	u := "/" + v.Path + k.suffix
 	if v.Query != "" {
 		u += "?" + v.Query
 	}
@@ -80,24 +108,60 @@ func dial(ctx context.Context, h *conformance.House) (conn net.Conn, done func()
 	return conn, func() { stop() }, nil
 }
 
-// playback reads FLV from a body or from messages. It implements conformance.Playback.
+// readFLV reads tags.
+func readFLV(r io.Reader) func() ([]*av.AccessUnit, error) {
+	tags, demuxer := flv.NewReader(r, flv.BodyMax), flv.Demuxer{}
+	return func() ([]*av.AccessUnit, error) {
+		tag, err := tags.Read()
+		if err != nil {
+			return nil, err
+		}
+		return demuxer.Demux(tag)
+	}
+}
+
+// readTS reads packets.
+func readTS(r io.Reader) func() ([]*av.AccessUnit, error) {
+	var demuxer mpegts.Demuxer
+	buffer := make([]byte, 8<<10)
+	return func() (units []*av.AccessUnit, err error) {
+		n, err := r.Read(buffer)
+		if n == 0 {
+			return nil, err
+		}
+		return units, demuxer.Push(buffer[:n], func(u *av.AccessUnit) error {
+			units = append(units, u)
+			return nil
+		})
+	}
+}
+
+// readMP4 reads boxes.
+func readMP4(r io.Reader) func() ([]*av.AccessUnit, error) {
+	var demuxer fmp4.Demuxer
+	buffer := make([]byte, 8<<10)
+	return func() ([]*av.AccessUnit, error) {
+		n, err := r.Read(buffer)
+		if n == 0 {
+			return nil, err
+		}
+		return demuxer.Demux(buffer[:n])
+	}
+}
+
+// playback reads units from a body or from messages. It implements conformance.Playback.
 type playback struct {
-	conn    net.Conn
-	tags    *flv.Reader
-	demuxer flv.Demuxer
-	units   []*av.AccessUnit
+	conn  net.Conn
+	read  func() ([]*av.AccessUnit, error)
+	units []*av.AccessUnit
 }
 
 func (p *playback) Conn() net.Conn { return p.conn }
 
 func (p *playback) Read() (*av.AccessUnit, error) {
 	for len(p.units) == 0 {
-		tag, err := p.tags.Read()
-		if err != nil {
-			return nil, err
-		}
-		units, err := p.demuxer.Demux(tag)
-		if err != nil {
+		units, err := p.read()
+		if err != nil && !errors.Is(err, mpegts.ErrLost) { // a viewer that jumps sees that packets are missing
 			return nil, err
 		}
 		p.units = append(p.units, units...)
@@ -107,13 +171,28 @@ func (p *playback) Read() (*av.AccessUnit, error) {
 	return u, nil
 }
 
-func playHTTP(ctx context.Context, v conformance.Visit) (conformance.Playback, error) {
+// play is the driver of a format.
+func (k kind) play(ctx context.Context, v conformance.Visit, ws bool) (conformance.Playback, error) {
 	conn, done, err := dial(ctx, v.House)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if _, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\nUser-Agent: conformance\r\n\r\n", target(v)); err != nil {
+	var body io.Reader
+	if ws {
+		body, err = k.openSocket(conn, v)
+	} else {
+		body, err = k.openBody(conn, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &playback{conn: conn, read: k.read(body)}, nil
+}
+
+func (k kind) openBody(conn net.Conn, v conformance.Visit) (io.Reader, error) {
+	_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: test\r\nUser-Agent: conformance\r\n\r\n", k.target(v))
+	if err != nil {
 		return nil, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // it lives as long as conn
@@ -124,23 +203,16 @@ func playHTTP(ctx context.Context, v conformance.Visit) (conformance.Playback, e
 		b, _ := io.ReadAll(resp.Body)
 		return nil, codeError{resp.StatusCode, string(b)}
 	}
-	return &playback{conn: conn, tags: flv.NewReader(resp.Body, flv.BodyMax)}, nil
+	return resp.Body, nil
 }
 
-func playSocket(ctx context.Context, v conformance.Visit) (conformance.Playback, error) {
-	conn, done, err := dial(ctx, v.House)
+func (k kind) openSocket(conn net.Conn, v conformance.Visit) (io.Reader, error) {
+	s, err := shake(conn, k.target(v))
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	s, err := shake(conn, target(v))
-	if err != nil {
-		return nil, err
-	}
-	if s.message, err = s.next(); err != nil { // the first message, or why there is none
-		return nil, err
-	}
-	return &playback{conn: conn, tags: flv.NewReader(s, flv.BodyMax)}, nil
+	s.message, err = s.next() // the first message, or why there is none
+	return s, err
 }
 
 // socket is the client's end of a WebSocket. It reads the payloads of all binary messages, one after the other.

@@ -5,23 +5,18 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
 )
 
-const suffixFLV = ".live.flv"
-
 // Protocol returns the room.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name: "httplive", Title: "HTTP-FLV, WebSocket-FLV",
+		Name: "httplive", Title: "HTTP-FLV, HTTP-TS, HTTP-fMP4, WebSocket",
 		Defaults: func() any { return Default() },
-		Play: []av.Codec{
-			av.H264, av.H265, av.AV1, av.VP8, av.VP9, av.AAC, av.Opus, av.PCMA, av.PCMU, av.MP3, av.AC3, av.FLAC,
-		},
-		Serve: serve,
+		Play:     codecs(),
+		Serve:    serve,
 	}
 }
 
@@ -39,10 +34,19 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 	}
 	s := &server{env: env, cfg: cfg}
 	s.done, s.stop = context.WithCancelCause(context.Background())
-	if cfg.Enabled {
-		env.HTTP.HandleSuffix(suffixFLV, s)
+	if !cfg.Enabled {
+		return s, nil
+	}
+	for _, f := range formats(cfg.Form) {
+		env.HTTP.HandleSuffix(f.suffix, &endpoint{server: s, format: f})
 	}
 	return s, nil
+}
+
+// endpoint answers what is asked for on the addresses of one format. It implements http.Handler.
+type endpoint struct {
+	*server
+	*format
 }
 
 // Run waits for ctx: requests run on the goroutines of the HTTP listener, which waits for them, and who plays is the egress's.
@@ -58,13 +62,13 @@ func (s *server) logger(name, session string, k hub.Key) *slog.Logger {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.cfg.CORS.Allow(w.Header())
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.cfg.CORS.Allow(w.Header())
 	switch r.Method {
 	case http.MethodOptions:
-		s.cfg.CORS.Preflight(w)
+		e.cfg.CORS.Preflight(w)
 	case http.MethodHead, http.MethodGet:
-		s.play(w, r)
+		e.play(w, r)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		protocol.Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)

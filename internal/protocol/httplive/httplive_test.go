@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
-	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
@@ -47,6 +46,14 @@ type broadcast struct {
 
 func publish(t testing.TB, h *conformance.House) *broadcast {
 	t.Helper()
+	s := publishMedia(t, h, sim.Options{Video: av.H264, Audio: av.AAC, GOP: 10})
+	s.write(30)
+	return s
+}
+
+// publishMedia is publish for other media, of which nothing is written yet.
+func publishMedia(t testing.TB, h *conformance.House, o sim.Options) *broadcast {
+	t.Helper()
 	key, err := hub.ParseKey("live/x")
 	if err != nil {
 		t.Fatal(err)
@@ -56,10 +63,8 @@ func publish(t testing.TB, h *conformance.House) *broadcast {
 		t.Fatal(err)
 	}
 	h.Guest(func() { l.Finish(nil) })
-	l.Declare(true, true)
-	s := &broadcast{l, t, sim.New(sim.Options{Video: av.H264, Audio: av.AAC, GOP: 10})}
-	s.write(30)
-	return s
+	l.Declare(o.Video != 0, o.Audio != 0)
+	return &broadcast{l, t, sim.New(o)}
 }
 
 func (s *broadcast) write(n int) {
@@ -123,6 +128,14 @@ func noViewers() hub.Config {
 	return c
 }
 
+// everyKind runs a test for each format.
+func everyKind(t *testing.T, name string, fn func(t *testing.T, k kind)) {
+	t.Helper()
+	for _, k := range kinds {
+		t.Run(strings.Trim(name+" "+k.name, " "), func(t *testing.T) { fn(t, k) })
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	upgrade := []string{"Connection: Upgrade", "Upgrade: websocket"}
 	for _, tc := range []struct {
@@ -158,9 +171,10 @@ func TestRefusals(t *testing.T) {
 		},
 		{"POST a WebSocket", "POST", "/live/x.live.flv", upgrade, conformance.Options{}, 405, "method"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
+		everyKind(t, tc.name, func(t *testing.T, k kind) {
 			bubble(t, tc.o, func(t *testing.T, h *conformance.House) {
-				resp := ask(t, h.MustDial("HTTP"), tc.method, tc.target, tc.header...)
+				target := strings.Replace(tc.target, ".live.flv", k.suffix, 1)
+				resp := ask(t, h.MustDial("HTTP"), tc.method, target, tc.header...)
 				if resp.StatusCode != tc.code {
 					t.Errorf("status %d, want %d", resp.StatusCode, tc.code)
 				}
@@ -215,60 +229,51 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func TestHead(t *testing.T) {
-	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
-		publish(t, h)
-		c := h.MustDial("HTTP")
-		for range 2 { // on the same connection
-			resp := ask(t, c, "HEAD", "/live/x.live.flv")
-			if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "video/x-flv" {
-				t.Errorf("%d %v", resp.StatusCode, resp.Header)
-			}
-		}
-		h.Viewers(0)
-	})
-}
-
-// The body has no length and no chunks, and is FLV from its first byte.
+// The body has no length and no chunks, and is of its format from its first byte.
 func TestBody(t *testing.T) {
-	bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
-		s := publish(t, h)
-		resp := ask(t, h.MustDial("HTTP"), "GET", "/live/x.live.flv", "User-Agent: "+strings.Repeat("x", 5000))
-		if resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || !resp.Close {
-			t.Errorf("length %d, coding %q, close %v", resp.ContentLength, resp.TransferEncoding, resp.Close)
-		}
-		for name, want := range map[string]string{
-			"Content-Type": "video/x-flv", "Cache-Control": "no-store", "Access-Control-Allow-Origin": "*",
-		} {
-			if got := resp.Header.Get(name); got != want {
-				t.Errorf("%s: %q", name, got)
+	begins := map[string]string{
+		"FLV": "FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00", "MPEG-TS": "G@\x00", "fMP4": "\x00\x00\x00\x18ftyp",
+	}
+	everyKind(t, "", func(t *testing.T, k kind) {
+		bubble(t, conformance.Options{}, func(t *testing.T, h *conformance.House) {
+			s := publish(t, h)
+			resp := ask(t, h.MustDial("HTTP"), "GET", "/live/x"+k.suffix, "User-Agent: "+strings.Repeat("x", 5000))
+			if resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || !resp.Close {
+				t.Errorf("length %d, coding %q, close %v", resp.ContentLength, resp.TransferEncoding, resp.Close)
 			}
-		}
-		if n := len(h.Hub.Snapshot().Streams[0].Viewers[0].Agent); n != 256 {
-			t.Errorf("the agent has %d bytes", n)
-		}
-		begin, err := resp.raw.Peek(13)
-		if err != nil || !bytes.Equal(begin, []byte("FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00")) {
-			t.Errorf("the body begins with % x, %v", begin, err)
-		}
-		p := &playback{tags: flv.NewReader(resp.Body, flv.BodyMax)}
-		go func() { s.Finish(nil) }()
-		var check sim.Checker
-		for {
-			u, err := p.Read()
-			if errors.Is(err, io.EOF) {
-				break
+			for name, want := range map[string]string{"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"} {
+				if got := resp.Header.Get(name); got != want {
+					t.Errorf("%s: %q", name, got)
+				}
 			}
-			if err != nil {
-				t.Fatal(err)
+			v := h.Hub.Snapshot().Streams[0].Viewers[0]
+			if len(v.Agent) != 256 || v.Protocol != k.http {
+				t.Errorf("the agent has %d bytes, the protocol is %q", len(v.Agent), v.Protocol)
 			}
-			if err := check.Unit(u); err != nil {
-				t.Fatal(err)
+			want := begins[k.name]
+			if begin, err := resp.raw.Peek(len(want)); err != nil || string(begin) != want {
+				t.Errorf("the body begins with % x, %v", begin, err)
 			}
-		}
-		if check.Units == 0 || check.Gaps > 0 {
-			t.Errorf("%d units, %d gaps", check.Units, check.Gaps)
-		}
+			go func() { s.Finish(nil) }()
+			var check sim.Checker
+			for read := k.read(resp.Body); ; {
+				units, err := read()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, u := range units {
+					if err := check.Unit(u); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if check.Units == 0 || check.Gaps > 0 {
+				t.Errorf("%d units, %d gaps", check.Units, check.Gaps)
+			}
+		})
 	})
 }
 
@@ -576,7 +581,7 @@ func TestEarly(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer resp.Body.Close()
-			p := &playback{tags: flv.NewReader(resp.Body, flv.BodyMax)}
+			p := &playback{read: readFLV(resp.Body)}
 			if _, err := p.Read(); err != nil {
 				t.Error(err)
 			}
@@ -708,7 +713,7 @@ func TestTLS(t *testing.T) {
 	st := publish(t, h)
 	c := secure(h.MustDial("HTTP"))
 	resp := ask(t, c, "GET", "/live/x.live.flv")
-	p := &playback{conn: c, tags: flv.NewReader(resp.Body, flv.BodyMax)}
+	p := &playback{conn: c, read: readFLV(resp.Body)}
 	if _, err := p.Read(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package httplive
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 
+	"github.com/vigil-media/vigil/internal/container/fmp4"
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
@@ -12,10 +14,19 @@ import (
 // errLeft means that a viewer says that it leaves. One whose connection closes without a word is an egress.ErrLeft.
 var errLeft = errors.New("the viewer left")
 
+// refusalOf is what an error means to who asks. One whose stream's tracks have just become others is to come again.
+func refusalOf(err error) protocol.Refusal {
+	r := protocol.RefusalOf(err)
+	if errors.Is(err, fmp4.ErrTracksChanged) {
+		r.Code = http.StatusServiceUnavailable
+	}
+	return r
+}
+
 // session is one viewer that plays a plain body: nothing is wanted of it, and it gets no last words. It implements egress.Session.
 // There are thousands: it keeps what the log wants to know, and no more.
 type session struct {
-	server  *server
+	*endpoint
 	viewing *hub.Viewing // once the stream is there
 	key     hub.Key
 	id      string
@@ -28,11 +39,11 @@ func (s *session) Hear([]byte) error { return nil }
 func (s *session) Farewell(error) []byte { return nil }
 
 // Ended implements egress.Session.
-func (s *session) Ended(cause error) { s.ended(protocolHTTP, cause) }
+func (s *session) Ended(cause error) { s.ended(s.http, cause) }
 
 func (s *session) ended(name string, cause error) {
 	s.viewing.Release(cause)
-	s.server.logger(name, s.id, s.key).Info("stopped playing", "stream", s.key, "cause", cause)
+	s.logger(name, s.id, s.key).Info("stopped playing", "stream", s.key, "cause", cause)
 }
 
 // socketSession is one viewer with a WebSocket. It implements egress.Session.
@@ -60,14 +71,17 @@ func (s *socketSession) frame(op byte, payload []byte) error {
 // Farewell implements egress.Session.
 func (s *socketSession) Farewell(cause error) []byte {
 	code, reason := closeNormal, hub.Reason(cause)
-	if errors.Is(cause, errFrame) {
+	switch {
+	case errors.Is(cause, errFrame):
 		code, reason = closeProtocol, "protocol"
+	case errors.Is(cause, fmp4.ErrTracksChanged):
+		code = closeAgain
 	}
 	return appendClose(nil, code, reason)
 }
 
 // Ended implements egress.Session.
-func (s *socketSession) Ended(cause error) { s.ended(protocolSocket, cause) }
+func (s *socketSession) Ended(cause error) { s.ended(s.socket, cause) }
 
 // refusal is the close frame for a viewer that does not get to see anything. Its code is the HTTP status plus 4000, its reason
 // is the JSON that a body would have.
@@ -75,7 +89,7 @@ func (s *socketSession) refusal(cause error) []byte {
 	if errors.Is(cause, errFrame) || errors.Is(cause, errLeft) {
 		return s.Farewell(cause)
 	}
-	refusal := protocol.RefusalOf(cause)
+	refusal := refusalOf(cause)
 	b, _ := json.Marshal(refusal) // strings and a number do not fail
 	reason := refusal.Error
 	if len(b) <= closeReasonMax {

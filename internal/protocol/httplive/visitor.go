@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vigil-media/vigil/internal/container/flv"
+	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/container/fmp4"
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
@@ -24,83 +25,80 @@ import (
 const (
 	headTimeout    = 5 * time.Second        // for a response's head
 	goodbyeTimeout = 500 * time.Millisecond // for the last frame of a refusal, and for TLS's farewell
+	watchesMost    = 3                      // where tracks become others just when a viewer comes
 	closeTimeout   = 2 * time.Second        // for a WebSocket viewer to answer the close frame of a refusal
-)
-
-// The names of the room's protocols.
-const (
-	protocolHTTP   = "http-flv"
-	protocolSocket = "ws-flv"
 )
 
 // errBroken is only seen when a request panics.
 var errBroken = errors.New("the session broke")
 
-// shareKey names the shares of this room: one for each form and framing.
+// shareKey names the shares of this room: one for each format, framing, and what viewers are told in advance.
 type shareKey struct {
-	form      flv.Form
+	format    *format
 	websocket bool
+	told      [2]av.Codec
 }
 
 // visitor is one who asks to play, on the request's goroutine. It is forgotten when the egress has the connection.
 type visitor struct {
-	*server
+	*endpoint
 	req hub.Request
 	ws  bool
 }
 
 // play answers GET and HEAD. It returns when the egress has the connection, or when the answer is given.
-func (s *server) play(w http.ResponseWriter, r *http.Request) {
-	v, err := s.newVisitor(r)
+func (e *endpoint) play(w http.ResponseWriter, r *http.Request) {
+	v, err := e.newVisitor(r)
 	if err != nil {
-		protocol.RefusalOf(err).Answer(w)
+		refusalOf(err).Answer(w)
 		return
 	}
-	patience, cancel := s.join(r.Context())
+	patience, cancel := protocol.Join(r.Context(), e.done)
 	defer cancel()
 	if v.ws && r.Method == http.MethodGet {
 		v.playWebSocket(patience, w, r)
 		return
 	}
-	viewing, err := s.env.Hub.Play(s.done, patience, v.req)
+	viewing, err := e.env.Hub.Play(e.done, patience, v.req)
 	if err != nil {
 		stopped := patience.Err() != nil
 		if r.Context().Err() != nil { // the HTTP server ends it without a reason
 			err = errLeft
 		}
 		v.turnedAway(stopped, err)
-		protocol.RefusalOf(err).Answer(w)
+		refusalOf(err).Answer(w)
 		return
 	}
 	if r.Method == http.MethodHead {
-		w.Header().Set("Content-Type", "video/x-flv")
-		w.WriteHeader(http.StatusOK)
-		viewing.Release(nil)
+		v.answerHead(viewing, w)
 		return
 	}
 	v.playHTTP(viewing, w) //nolint:contextcheck // a viewing outlives its request
 }
 
-// join returns a context that ends with the request and with the server.
-func (s *server) join(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(s.done, func() { cancel(context.Cause(s.done)) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
+// answerHead says what a body would be.
+func (v *visitor) answerHead(viewing *hub.Viewing, w http.ResponseWriter) {
+	defer viewing.Release(nil)
+	_, media, err := v.offer(viewing.Stream().Tracks())
+	if err != nil {
+		refusalOf(err).Answer(w)
+		return
 	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
 }
 
 // newVisitor reads the request. What it keeps for a viewer is copied, lest that keeps all of the request alive.
-func (s *server) newVisitor(r *http.Request) (*visitor, error) {
-	key, err := hub.ParseKey(strings.Clone(strings.TrimSuffix(r.URL.Path, suffixFLV)))
+func (e *endpoint) newVisitor(r *http.Request) (*visitor, error) {
+	key, err := hub.ParseKey(strings.Clone(strings.TrimSuffix(r.URL.Path, e.suffix)))
 	if err != nil {
 		return nil, err
 	}
-	v := &visitor{server: s, ws: isWebSocket(r), req: protocol.RequestOf(r, key, protocolHTTP)}
-	v.req.Session, v.req.Carries = s.env.NewID(), s.cfg.Form.Carries
+	v := &visitor{endpoint: e, ws: isWebSocket(r), req: protocol.RequestOf(r, key, e.http)}
+	v.req.Session, v.req.Carries = e.env.NewID(), e.carries
 	if v.ws {
-		v.req.Protocol = protocolSocket
+		v.req.Protocol = e.socket
 	}
 	return v, nil
 }
@@ -108,27 +106,47 @@ func (s *server) newVisitor(r *http.Request) (*visitor, error) {
 func (v *visitor) log() *slog.Logger { return v.logger(v.req.Protocol, v.req.Session, v.req.Key) }
 
 // turnedAway logs why a viewer does not get to see anything. stopped says that it was not the hub's decision.
-func (v *visitor) turnedAway(stopped bool, err error) {
-	if stopped {
-		v.log().Info("stopped waiting for a stream", "stream", v.req.Key, "remote", v.req.Remote, "cause", err)
-		return
-	}
-	log := v.env.Refusals.Logger(v.log(), string(hub.ActionPlay)+" "+hub.Reason(err), v.req.Remote.Addr())
-	log.Info("refused to play", "stream", v.req.Key, "remote", v.req.Remote, "cause", err)
-}
+func (v *visitor) turnedAway(stopped bool, err error) { v.env.TurnedAway(v.log(), v.req, stopped, err) }
 
 // session is what is kept for a viewer.
 func (v *visitor) session(viewing *hub.Viewing) session {
-	return session{server: v.server, viewing: viewing, key: v.req.Key, id: v.req.Session}
+	return session{endpoint: v.endpoint, viewing: viewing, key: v.req.Key, id: v.req.Session}
 }
 
-// watch attaches the viewer to the stream.
-func (v *visitor) watch(viewing *hub.Viewing) (*stream.Viewer, error) {
-	form := v.cfg.Form
-	if v.ws {
-		return viewing.Watch(shareKey{form, true}, func() stream.Muxer { return framed{newMuxer(form)} })
+// watch attaches the viewer to the stream. It returns the viewer's Content-Type too.
+func (v *visitor) watch(viewing *hub.Viewing) (viewer *stream.Viewer, media string, err error) {
+	for range watchesMost {
+		viewer, media, err = v.attach(viewing)
+		if !errors.Is(err, fmp4.ErrTracksChanged) {
+			break
+		}
 	}
-	return viewing.Watch(shareKey{form, false}, func() stream.Muxer { return newMuxer(form) })
+	return viewer, media, err
+}
+
+// attach is watch for the tracks as they are now. It fails with fmp4.ErrTracksChanged if they have just become others.
+func (v *visitor) attach(viewing *hub.Viewing) (*stream.Viewer, string, error) {
+	all := viewing.Stream().Tracks()
+	picked, media, err := v.offer(all)
+	if err != nil {
+		return nil, "", err
+	}
+	first := false
+	viewer, err := viewing.Watch(shareKey{v.format, v.ws, v.told(picked)}, func() stream.Muxer {
+		first = true
+		m := v.muxer(picked)
+		if v.ws {
+			m = framed{m}
+		}
+		return m
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if what := v.leftOut(all, picked); first && what != "" {
+		v.log().Warn("tracks are left out", "stream", v.req.Key, "left_out", what)
+	}
+	return viewer, media, nil
 }
 
 // begin hands the connection over.
@@ -150,10 +168,10 @@ func (v *visitor) playHTTP(viewing *hub.Viewing, w http.ResponseWriter) {
 
 // answerHTTP returns nil when the egress has the connection.
 func (v *visitor) answerHTTP(viewing *hub.Viewing, w http.ResponseWriter) error {
-	viewer, err := v.watch(viewing)
+	viewer, media, err := v.watch(viewing)
 	if err != nil { // it has ended since it was found
 		v.turnedAway(viewing.Context().Err() != nil, err)
-		protocol.RefusalOf(err).Answer(w)
+		refusalOf(err).Answer(w)
 		return err
 	}
 	conn, _, err := take(w) // nothing that the viewer says is wanted
@@ -163,7 +181,7 @@ func (v *visitor) answerHTTP(viewing *hub.Viewing, w http.ResponseWriter) error 
 		return err
 	}
 	if err = v.sendHead(conn, "200 OK", map[string]string{
-		"Content-Type": "video/x-flv", "Cache-Control": "no-store", "Connection": "close",
+		"Content-Type": media, "Cache-Control": "no-store", "Connection": "close",
 	}); err != nil {
 		v.turnedAway(true, err)
 		hangUp(conn)
@@ -227,7 +245,7 @@ func (v *visitor) find(patience context.Context, s *socketSession, early []byte)
 	stopped := true // by the viewer, or with the room
 	if err = s.Hear(early); err == nil {
 		err = s.link.Listen(patience, func(ctx context.Context) (err error) {
-			viewer, err = v.attach(ctx, s)
+			viewer, err = v.enter(ctx, s)
 			stopped = err == nil || ctx.Err() != nil
 			if err != nil && stopped {
 				err = context.Cause(ctx)
@@ -245,13 +263,14 @@ func (v *visitor) find(patience context.Context, s *socketSession, early []byte)
 	return viewer, err
 }
 
-func (v *visitor) attach(ctx context.Context, s *socketSession) (*stream.Viewer, error) {
+func (v *visitor) enter(ctx context.Context, s *socketSession) (*stream.Viewer, error) {
 	viewing, err := v.env.Hub.Play(v.done, ctx, v.req)
 	if err != nil {
 		return nil, err
 	}
 	s.viewing = viewing
-	return v.watch(viewing)
+	viewer, _, err := v.watch(viewing)
+	return viewer, err
 }
 
 // dismiss sends the close frame to a viewer that does not get to see anything, and waits until the viewer answers it (RFC 6455,

@@ -29,6 +29,7 @@ const (
 	closeBase      = 4000     // close code of a refusal: this plus the HTTP status
 	closeNormal    = 1000
 	closeProtocol  = 1002
+	closeAgain     = 1012 // "service restart": the viewer may come again at once
 	closeReasonMax = controlMax - 2
 
 	clientHeaderMax = frameHeaderMax + maskBytes
