@@ -80,7 +80,7 @@ e2e: deps ## Run the tests with real clients only, and tell each
 .PHONY: faults
 faults: deps ## Break 10 000 sessions at every point, run the incident cards, stall crowds (up to 40 minutes)
 	VIGIL_CYCLES=10000 VIGIL_HAMMER=60s VIGIL_ROUNDS=20 VIGIL_FAMILY=3 CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 40m -count 1 -v -run \
-		'^(TestCycles|TestHostile|TestStalled|TestCrowd|TestVanished|TestKilled|TestAborted|TestDeafKicked|TestHammer|TestChurn|TestSlowReaders|TestOdd|TestStormOfRefused|TestPublishersFirst|TestStorm$$|TestFamily|TestWedge)' ./e2e
+		'^(TestCycles|TestHostile|TestStalled|TestCrowd|TestVanished|TestKilled|TestAborted|TestDeafKicked|TestHammer|TestChurn|TestSlowReaders|TestOdd|TestStormOfRefused|TestPublishersFirst|TestStorm$$|TestFamily|TestWedge|TestHLSDir)' ./e2e
 
 .PHONY: soak
 soak: deps ## Have players join, leave and stall for SOAK (30m), CYCLES sessions broken, taken keys hammered for HAMMER (15m), workers killed KILLS times

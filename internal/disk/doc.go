@@ -2,6 +2,9 @@
 // folder: a [Store] opens it beneath an os.Root, so that no name that is given to it leads outside, and writes every
 // file whole or not at all: a temporary file, fsync, rename, fsync of the folder.
 //
+// What is worth little after a loss of power, and comes often, is written by [Store.Put] into a folder that [OpenShared] has opened, for other programs
+// to read: whole or not at all as well, but without waiting for the disk.
+//
 // The package knows neither what is in the files nor who wants them.
 //
 // A disk is an unreliable remote service: any call may block for as long as the disk does. A [Volume] is the bulkhead in front of it: four

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/task"
@@ -134,7 +135,10 @@ func isFailure(err error) bool {
 	if _, panicked := errors.AsType[*task.PanicError](err); panicked {
 		return false
 	}
-	for _, ours := range []error{fs.ErrNotExist, fs.ErrExist, fs.ErrInvalid, ErrTooLarge} {
+	for _, ours := range []error{
+		fs.ErrNotExist, fs.ErrExist, fs.ErrInvalid, ErrTooLarge,
+		syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.EILSEQ,
+	} {
 		if errors.Is(err, ours) {
 			return false
 		}

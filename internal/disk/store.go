@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -24,26 +23,35 @@ var ErrTooLarge = errors.New("larger than a kept file may be")
 // Store is an open folder and all beneath it. Names are slash-separated and relative to it.
 type Store struct {
 	root *os.Root
-	path string // absolute, for messages
+	path string      // absolute, for messages
+	perm fs.FileMode // of folders that are made
 }
 
 // Open opens the folder at path and makes it, with mode 0700, when it is absent.
 func Open(path string) (*Store, error) {
+	s, err := openStore(path, folderPerm)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	return s, nil
+}
+
+func openStore(path string, perm fs.FileMode) (*Store, error) {
 	if path == "" {
-		return nil, errors.New("data folder: the path is empty")
+		return nil, errors.New("the path is empty")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err = os.MkdirAll(abs, folderPerm); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+	if err = os.MkdirAll(abs, perm); err != nil {
+		return nil, err
 	}
 	root, err := os.OpenRoot(abs)
 	if err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return nil, err
 	}
-	return &Store{root: root, path: abs}, nil
+	return &Store{root: root, path: abs, perm: perm}, nil
 }
 
 // Path is the folder's absolute path, to show.
@@ -133,13 +141,13 @@ func (s *Store) temporary(name string, data []byte, perm fs.FileMode) (tmp strin
 	if len(data) > FileBytesMax {
 		return "", ErrTooLarge
 	}
-	dir, base := path.Split(name)
+	dir, _ := path.Split(name)
 	if dir != "" {
-		if err = s.root.MkdirAll(path.Clean(dir), folderPerm); err != nil {
+		if err = s.root.MkdirAll(path.Clean(dir), s.perm); err != nil {
 			return "", err
 		}
 	}
-	tmp = dir + "." + base + "." + rand.Text() + ".tmp"
+	tmp = temporaryName(name)
 	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return "", err

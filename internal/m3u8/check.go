@@ -65,8 +65,8 @@ func (f *findings) keyPictures(p *Piece, units []*av.AccessUnit) {
 	}
 	key := slices.ContainsFunc(video, func(u *av.AccessUnit) bool { return u.Key })
 	switch {
-	case p.Independent && !video[0].Key:
-		f.add("media-key", 0, "%s is independent, its first picture is no key picture", p.URI)
+	case p.Independent && !key:
+		f.add("media-key", 0, "%s is independent, there is no key picture in it", p.URI)
 	case p.Part < 0 && !video[0].Key:
 		f.add("media-key-missing", 0, "%s begins with a picture that is no key picture", p.URI)
 	case p.Part >= 0 && !p.Independent && key:

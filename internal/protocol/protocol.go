@@ -43,6 +43,10 @@ type Env struct {
 	Refusals *Refusals // for the lines about what is refused; nil: all are logged
 
 	Watch *watch.Board // on which sessions note their progress; nil: nowhere
+
+	// Folder returns the folder at a path that a setting has told, whether or not its disk answers. name is short, unique, and stands for it
+	// in the log and in metrics. It is called while the room is made. nil: there is no disk.
+	Folder func(name, path string) (Folder, error)
 }
 
 // Net is how a room reaches the network. Accepted connections have keep-alive and a limit for unacknowledged data.

@@ -85,14 +85,14 @@ type patrol struct {
 	*Server
 	wall time.Time // without a monotonic clock
 	mono time.Time
-	disk disk.VolumeState
+	disk map[*disk.Volume]disk.VolumeState
 	log  map[string]bool // sinks that are stuck
 }
 
 // patrols until ctx ends.
 func (s *Server) patrols(ctx context.Context) error {
 	now := time.Now()
-	p := &patrol{Server: s, wall: now.Round(0), mono: now, log: map[string]bool{}}
+	p := &patrol{Server: s, wall: now.Round(0), mono: now, disk: map[*disk.Volume]disk.VolumeState{}, log: map[string]bool{}}
 	t := time.NewTicker(patrolEvery)
 	defer t.Stop()
 	for {
@@ -116,11 +116,12 @@ func (p *patrol) look(now time.Time) {
 		p.book.raise(alarmPause, "", fmt.Sprintf("this process did not run for %v", late.Round(time.Millisecond)))
 	}
 	p.wall, p.mono = wall, now
-	if v := p.volume.Figures(); v.State != p.disk {
-		if v.State > p.disk && v.State >= disk.Failing {
-			p.book.raise(alarmDisk, v.Name, "the volume is "+v.State.String())
+	for _, v := range p.volumes() {
+		f := v.Figures()
+		if f.State > p.disk[v] && f.State >= disk.Failing {
+			p.book.raise(alarmDisk, f.Name, "the volume is "+f.State.String())
 		}
-		p.disk = v.State
+		p.disk[v] = f.State
 	}
 	for _, s := range p.Server.log.Stats() {
 		if s.Stuck && !p.log[s.Name] {

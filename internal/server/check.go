@@ -45,6 +45,7 @@ func listeners(c *conf.Config, cfg *config) (*dryNetwork, error) {
 	env := protocol.Env{
 		Hub: hub.New(cfg.hub, nil), Log: quiet, Net: dry, HTTP: protocol.NewMux(), TLS: tlsConfig,
 		Egress: egress.New(cfg.egress, quiet), NewID: newIDs(),
+		Folder: func(string, string) (protocol.Folder, error) { return noFolder{}, nil },
 	}
 	if _, err = rooms(env, c); err != nil {
 		return nil, err

@@ -20,11 +20,13 @@ import (
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/log"
 	"github.com/vigil-media/vigil/internal/metrics"
+	"github.com/vigil-media/vigil/internal/page"
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/all"
 	"github.com/vigil-media/vigil/internal/task"
 	"github.com/vigil-media/vigil/internal/watch/bundle"
 	"github.com/vigil-media/vigil/internal/wedge"
+	"github.com/vigil-media/vigil/web"
 )
 
 // secretFile is where the API secret is kept, under the data folder.
@@ -45,20 +47,21 @@ type Options struct {
 
 // Server is a Vigil that listens. Run it.
 type Server struct {
-	cfg    config
-	opt    Options
-	log    *log.Log
-	logger *slog.Logger
-	store  *disk.Store
-	volume *disk.Volume
-	net    *network
-	hub    *hub.Hub
-	memory *governor.Governor
-	egress *egress.Egress
-	http   *httpServer
-	rooms  []protocol.Server
-	watch  *watcher
-	book   *alarmBook
+	cfg     config
+	opt     Options
+	log     *log.Log
+	logger  *slog.Logger
+	store   *disk.Store
+	volume  *disk.Volume
+	folders []*folder // that rooms write to
+	net     *network
+	hub     *hub.Hub
+	memory  *governor.Governor
+	egress  *egress.Egress
+	http    *httpServer
+	rooms   []protocol.Server
+	watch   *watcher
+	book    *alarmBook
 
 	apiSecret  conf.Secret
 	retireOnce sync.Once
@@ -141,10 +144,14 @@ func (s *Server) build() error {
 			return s.volume.Do(ctx, 0, "wedge", op)
 		})))
 	}
-	mux.Handle("/", api.NotFound())
+	pages, err := page.Handler(web.Files(), api.NotFound())
+	if err != nil {
+		return err
+	}
+	mux.Handle("/", pages)
 	env := protocol.Env{
 		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: newIDs(),
-		Refusals: s.net.refusals, Watch: s.watch.board,
+		Refusals: s.net.refusals, Watch: s.watch.board, Folder: s.folder,
 	}
 	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
 		return err
@@ -212,12 +219,10 @@ func (s *Server) Run(ctx context.Context) error {
 	control.Go("memory", s.memory.Run)
 	control.Go("watch", s.watch.run)
 	control.Go("patrol", s.patrols)
-	control.Go("volume", func(ctx context.Context) error {
-		if err := s.volume.Run(ctx); err != nil { // goroutines that hang with the disk are left behind
-			s.logger.Warn("the disk does not answer", "cause", err)
-		}
-		return nil
-	})
+	control.Go("volume", func(ctx context.Context) error { return s.runVolume(ctx, s.volume) })
+	for _, f := range s.folders {
+		control.Go("volume", func(ctx context.Context) error { return f.run(ctx, s) })
+	}
 	data, dataCtx := task.NewGroup(context.WithoutCancel(ctx))
 	data.Go("egress", s.egress.Run)
 	data.Go("net", s.net.Run)

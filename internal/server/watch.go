@@ -261,10 +261,12 @@ func (s *Server) unreliable() metrics.Unreliable {
 		}
 		u.Sinks = append(u.Sinks, sink)
 	}
-	f := s.volume.Figures()
-	u.Volumes = []metrics.Volume{{
-		Name: f.Name, State: int(f.State), Ops: f.Ops, Errors: f.Errors, Refused: f.Refused, Waiting: f.Waiting, Running: f.Running,
-		Oldest: f.Oldest,
-	}}
+	for _, v := range s.volumes() {
+		f := v.Figures()
+		u.Volumes = append(u.Volumes, metrics.Volume{
+			Name: f.Name, State: int(f.State), Ops: f.Ops, Errors: f.Errors, Refused: f.Refused, Waiting: f.Waiting, Running: f.Running,
+			Oldest: f.Oldest,
+		})
+	}
 	return u
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,9 @@ type stage struct {
 	sent ledger
 	told hub.Observer // the one that is told of the hub's events, or nil
 	auth hub.Authorizer
+
+	mu      sync.Mutex
+	sources map[string]*source // where players are behind: the newest one of each path
 }
 
 // source is somebody who publishes what an encoder makes.
@@ -76,6 +80,9 @@ func (s *stage) begin(d driver, path string, o sim.Options, e *sim.Encoder) (*so
 	defer cancel()
 	var err error
 	src.pub, err = d(ctx, s.visit(path, e.Tracks()))
+	if err == nil {
+		s.known(path, src)
+	}
 	return src, err
 }
 
@@ -147,11 +154,58 @@ func (s *stage) watch(path string) *viewer {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 2*patience)
 	defer cancel()
-	v, err := s.tryPlay(ctx, path)
+	v, err := s.tryPlayAlong(ctx, path)
 	if err != nil {
 		s.t.Fatalf("play %s: %v", path, err)
 	}
 	return v
+}
+
+// known notes who publishes a path, for those who are behind.
+func (s *stage) known(path string, src *source) {
+	if s.room.Behind > 0 {
+		path, _, _ = strings.Cut(path, "?")
+		s.mu.Lock()
+		s.sources[path] = src
+		s.mu.Unlock()
+	}
+}
+
+// tryPlayAlong is tryPlay while the stream goes on, where players are behind: they are let in once there is enough of it.
+func (s *stage) tryPlayAlong(ctx context.Context, path string) (v *viewer, err error) {
+	name, _, _ := strings.Cut(path, "?")
+	s.mu.Lock()
+	src := s.sources[name]
+	if src == nil {
+		src = s.sources[strings.Replace(name, "/", "/alias-", 1)] // see renames
+	}
+	s.mu.Unlock()
+	if src == nil {
+		return s.tryPlay(ctx, path)
+	}
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		v, err = s.tryPlay(ctx, path)
+		done <- err
+	}()
+	err = src.goOn(done)
+	return v, err
+}
+
+// goOn writes until there is a result.
+func (s *source) goOn(result <-chan error) error {
+	s.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-result:
+			return err
+		case <-tick.C:
+			s.write(1)
+		}
+	}
 }
 
 // next reads and judges one unit.

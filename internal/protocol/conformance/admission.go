@@ -97,6 +97,10 @@ func playBeforePublish(s *stage) {
 	s.Viewers(1)
 	src := s.publish("live/x", s.usual())
 	src.write(10)
+	for s.room.Behind > 0 && len(came) == 0 {
+		<-time.After(time.Millisecond)
+		src.write(1)
+	}
 	r := <-came
 	if r.err != nil {
 		s.t.Fatal(r.err)

@@ -13,11 +13,15 @@ import (
 	"github.com/vigil-media/vigil/internal/sim"
 )
 
-// on writes and watches until every viewer has all.
+// on writes and watches until every viewer has all: after each unit, or, where they are behind, after the last.
 func (s *source) on(n int, viewers ...*viewer) {
 	s.t.Helper()
-	for range n {
-		s.write(1)
+	each := 1
+	if s.room.Behind > 0 {
+		each = n
+	}
+	for range n / each {
+		s.write(each)
 		for _, v := range viewers {
 			v.until(s)
 		}
@@ -275,7 +279,10 @@ func (s *stage) closed(c net.Conn, begin time.Time) {
 
 // many sessions do not get in each other's way.
 func many(s *stage) {
-	const publishers, viewers = 10, 3
+	publishers, viewers := 10, 3
+	if s.room.Behind > 0 { // each of them takes a while to be let in
+		publishers, viewers = 4, 2
+	}
 	type group struct {
 		src *source
 		vs  []*viewer
@@ -294,9 +301,13 @@ func many(s *stage) {
 	}
 	s.Publishers(publishers)
 	s.Viewers(publishers * viewers)
-	for range 40 {
+	rounds, each := 40, 1
+	if s.room.Behind > 0 {
+		rounds, each = 2, 20
+	}
+	for range rounds {
 		for _, g := range groups {
-			g.src.on(1, g.vs...)
+			g.src.on(each, g.vs...)
 		}
 	}
 	for _, g := range groups {

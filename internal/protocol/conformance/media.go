@@ -49,10 +49,7 @@ func (s *stage) roundTrip(path string, o sim.Options) {
 		src.write(60)
 	} else {
 		v := s.watch(path)
-		for range 60 {
-			src.write(1)
-			v.until(src)
-		}
+		src.on(60, v)
 		v.whole()
 		if s.t.Failed() {
 			s.t.Fatalf("this was %s, form %s", path, s.form.Name)
@@ -103,10 +100,7 @@ func parameterSets(s *stage) {
 	v.until(src)
 	for range 3 {
 		src.enc.ChangeVideo()
-		for range 40 { // more than a GOP with its sound
-			src.write(1)
-			v.until(src)
-		}
+		src.on(40, v) // more than a GOP with its sound
 	}
 	late := s.watch("live/x")
 	late.until(src)
@@ -359,10 +353,7 @@ func (s *stage) stamps(o sim.Options, bend func(*av.AccessUnit)) {
 	v.loose = bend != nil
 	v.until(src)
 	first := v.unit.DTS
-	for range 300 {
-		src.write(1)
-		v.until(src)
-	}
+	src.on(300, v)
 	v.whole()
 	if took := v.unit.DTS - first; v.room.Behind == 0 && (took < 4*time.Second || took > 6*time.Second) {
 		s.t.Errorf("300 units took %v at the player", took)

@@ -85,7 +85,7 @@ func perform(t *testing.T, r Room, f Form, c oneCase, memory bool) {
 	if c.tell != nil {
 		o.Observer = c.tell()
 	}
-	s := &stage{House: Open(t, r.Protocol, o), t: t, room: r, form: f, sent: ledger{}, told: o.Observer, auth: c.auth}
+	s := &stage{House: Open(t, r.Protocol, o), t: t, room: r, form: f, sent: ledger{}, sources: map[string]*source{}, told: o.Observer, auth: c.auth}
 	c.run(s)
 	s.Close() // while the clients are still there
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,9 @@ func refuse(w http.ResponseWriter, err error) {
 		f.Code = http.StatusForbidden
 	case errors.Is(err, errLate):
 		f.Code, f.Error = http.StatusServiceUnavailable, "late"
-	case errors.Is(err, io.EOF), errors.Is(err, hub.ErrUnpublished):
+	case errors.Is(err, errBroken), errors.Is(err, errIdle): // who asks again gets another
+		f.Code, f.Error = http.StatusServiceUnavailable, "late"
+	case errors.Is(err, io.EOF), errors.Is(err, hub.ErrUnpublished), errors.Is(err, hub.ErrSilent):
 		f.Code, f.Error = http.StatusNotFound, "ended"
 	}
 	if f.Code == http.StatusServiceUnavailable {
@@ -94,13 +97,15 @@ func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, f
 	if err != nil {
 		return err
 	}
+	done := v.waits()
 	e, err := v.awaitPlaylist(r.Context(), a)
+	done()
 	if err != nil && (e == nil || !e.Playable()) {
 		return err // else what there is: a publisher that is lost may come back, and players give up after a few errors
 	}
 	if fresh && s.cfg.Cookies {
 		http.SetCookie(w, &http.Cookie{
-			Name: cookieName, Value: v.id, Path: v.path, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+			Name: cookieOf(format), Value: v.id, Path: (&url.URL{Path: v.path}).EscapedPath(), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
 		})
 	}
 	d := e.Playlist
@@ -244,6 +249,13 @@ func (s *server) piece(w http.ResponseWriter, r *http.Request, suffix string) er
 	}
 	e := n.current.Load()
 	if f.part >= 0 && e.Hinted(f.number, f.part) {
+		v := s.loader(r, n)
+		if v != nil {
+			if errors.Is(v.viewing.Ended(), hub.ErrKicked) {
+				return hub.ErrKicked
+			}
+			defer v.waits()()
+		}
 		var err error
 		e, err = n.await(r.Context(), waitFactor*e.Target, func(e *edition) bool { return !e.Hinted(f.number, f.part) })
 		if err != nil && r.Context().Err() != nil {
@@ -276,6 +288,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, n *rendition, f f
 	h.Set("ETag", `"`+f.token+"-"+strconv.FormatUint(f.number, 36)+"."+strconv.Itoa(f.part)+`"`)
 	limit(w)
 	var sent int
+	if strings.Contains(r.Header.Get("Range"), ",") { // many small ranges would be more than the whole
+		r.Header.Del("Range")
+	}
 	if r.Header.Get("Range") == "" && r.Header.Get("If-None-Match") == "" && r.Header.Get("If-Match") == "" {
 		h.Set("Accept-Ranges", "bytes")
 		sent = write(w, r, body)
@@ -284,7 +299,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, n *rendition, f f
 		http.ServeContent(w, r, "", time.Time{}, p)
 		sent = p.read
 	}
-	if v := s.known(r, "", fingerprint{n.name, n.format, remoteOf(r), r.UserAgent(), r.URL.RawQuery}); v != nil {
+	if v := s.loader(r, n); v != nil {
 		v.viewing.Count(sent)
 	}
 }

@@ -69,12 +69,21 @@ func parseAsk(path, query string, format segment.Format) (ask, error) {
 		}
 	}
 	if part != "" {
-		if a.part, err = strconv.Atoi(part); err != nil || a.part < 0 || a.part > partMost || !a.waits {
+		if a.part, err = parsePart(part); err != nil || !a.waits {
 			return ask{}, fmt.Errorf("%w: %s=%q, which needs %s", errQuery, parameterPart, clip(part), parameterMSN)
 		}
 	}
 	a.query = strings.Join(rest, "&")
 	return a, nil
+}
+
+// parsePart reads the number of a part: digits, and nothing else.
+func parsePart(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err == nil && len(s) > 1 && s[0] == '0' {
+		err = errQuery
+	}
+	return int(n), err
 }
 
 // clip shortens what is shown of a hostile value.
@@ -107,7 +116,7 @@ func parseFile(path, suffix string) (f file, ok bool) {
 	}
 	f.number = n
 	if isPart {
-		if f.part, err = strconv.Atoi(part); err != nil || f.part < 0 || f.part > partMost {
+		if f.part, err = parsePart(part); err != nil {
 			return file{}, false
 		}
 	}

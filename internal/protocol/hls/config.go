@@ -29,6 +29,7 @@ type Config struct {
 	Segments int           `yaml:"segments" doc:"segments in a playlist (3 to 60); as many again are kept for those who are slow"`
 	Memory   conf.Size     `yaml:"memory" doc:"what a stream's segments of one format may take up; older ones go before their time"`
 	Always   bool          `yaml:"always" doc:"cut every stream from its begin, so that the first viewer waits for nothing; off: from the first viewer on"`
+	Dir      string        `yaml:"dir" doc:"folder that gets copies of playlists and segments, which other servers may serve; empty: none. With it every stream is cut, as with always"`
 	Idle     time.Duration `yaml:"idle" doc:"after what time a viewer who asks for nothing has left (5s to 10m)"`
 	Cookies  bool          `yaml:"cookies" doc:"know viewers by a cookie; off: by the query parameter session, or by address and user agent"`
 }

@@ -36,13 +36,16 @@ type server struct {
 	done context.Context //nolint:containedctx // the server's life, which requests and viewings end with
 	stop context.CancelCauseFunc
 	cuts *task.Pool // of renditions
+	dir  *mirrors   // nil: there is no folder
 
 	mu         sync.RWMutex // guards what follows; memory only
 	renditions map[renditionKey]*rendition
 	tokens     map[string]*rendition
 	visitors   map[string]*visitor      // by the id of their session
 	strangers  map[fingerprint]*visitor // those who have not shown yet that they keep a cookie
-	floor      uint64                   // below which no rendition begins to count
+	loaders    map[fingerprint]*visitor // the newest ones that look like that, whatever their query
+	floor      uint64                   // below which no rendition begins to count segments
+	breaks     uint64                   // the same of discontinuities
 }
 
 // renditionKey names a rendition.
@@ -59,8 +62,14 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 	s := &server{
 		env: env, cfg: cfg, cuts: env.Sessions("hls", renditionsMax), renditions: map[renditionKey]*rendition{},
 		tokens: map[string]*rendition{}, visitors: map[string]*visitor{}, strangers: map[fingerprint]*visitor{},
+		loaders: map[fingerprint]*visitor{},
 	}
 	s.done, s.stop = context.WithCancelCause(context.Background())
+	cfg.Always = cfg.Always || cfg.Dir != "" // who watches what others serve asks for nothing here
+	var err error
+	if s.dir, err = newMirrors(env, cfg, func() bool { return s.done.Err() != nil }); err != nil {
+		return nil, err
+	}
 	if cfg.Enabled {
 		s.route()
 	}
@@ -86,6 +95,7 @@ func (s *server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case now := <-tick.C:
 			s.look(now)
+			s.dir.look(now)
 		}
 	}
 	s.mu.Lock() // whoever begins a rendition has begun it, or will see that it is too late

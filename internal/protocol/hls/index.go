@@ -25,7 +25,9 @@ func (s *server) index(w http.ResponseWriter, r *http.Request, path string) erro
 	if err != nil {
 		return err
 	}
+	done := v.waits()
 	e, err := v.awaitPlaylist(r.Context(), ask{})
+	done()
 	if err != nil && (e == nil || !e.Playable()) {
 		return err
 	}

@@ -57,7 +57,7 @@ func (s *server) rendition(name hub.Key, live *stream.Stream, format segment.For
 	if n == nil {
 		n = &rendition{server: s, renditionKey: key, name: name, path: "/" + name.String() + "/", token: strings.ToLower(rand.Text()[:16]), idle: time.Now()}
 		n.ctx, n.cancel = context.WithCancelCause(s.done)
-		first := s.first(time.Now())
+		first := segment.Options{First: s.first(time.Now()), Breaks: s.breaks}
 		n.current.Store(&edition{Edition: segment.Nothing(format), next: make(chan struct{})})
 		if s.done.Err() != nil {
 			return nil, hub.ErrClosing
@@ -82,14 +82,16 @@ func (s *server) first(now time.Time) uint64 {
 }
 
 // run cuts the stream until it ends, or ctx.
-func (n *rendition) run(ctx context.Context, first uint64) {
+func (n *rendition) run(ctx context.Context, first segment.Options) {
 	cause := errBroken
 	cell := n.server.env.Watch.Claim(watch.Label{
 		Class: watch.Cut, Name: nameOf(n.format) + " " + n.name.String(), Heal: func(watch.Finding) { n.end(hub.ErrStuck) },
 	})
 	defer cell.Free()
 	defer func() { n.end(cause) }()
-	c := &cut{rendition: n, reader: n.stream.NewReader(), dst: make([]stream.Entry, batch), cell: cell}
+	copies := n.server.dir.open(n.name, n.format, n.token)
+	defer func() { copies.close(cause) }()
+	c := &cut{rendition: n, copies: copies, reader: n.stream.NewReader(), dst: make([]stream.Entry, batch), cell: cell}
 	cause = c.run(ctx, first)
 }
 
@@ -104,10 +106,11 @@ type cut struct {
 	dst    []stream.Entry
 	tracks []*av.Track // of the stream as of the newest unit
 	cell   *watch.Cell
+	copies *copying // in hls.dir; nil: none
 }
 
 // run cuts until the stream ends, or ctx, and returns why.
-func (c *cut) run(ctx context.Context, first uint64) error {
+func (c *cut) run(ctx context.Context, first segment.Options) error {
 	for {
 		count, err := c.reader.Read(ctx, c.dst)
 		c.cell.Begin()
@@ -126,10 +129,17 @@ func (c *cut) run(ctx context.Context, first uint64) error {
 			return err
 		}
 		if changed {
-			c.publish(c.cutter.Edition(), nil)
+			c.show()
 		}
 		c.cell.End()
 	}
+}
+
+// show has requests, and the folder, get what was cut.
+func (c *cut) show() {
+	e := c.cutter.Edition()
+	c.publish(e, nil)
+	c.copies.offer(e)
 }
 
 // finish publishes what was in the making. A stream that has ended has a last playlist; if only this server ends, or nobody watches, players
@@ -139,7 +149,7 @@ func (c *cut) finish(cause error) {
 		return
 	}
 	c.cutter.End()
-	c.publish(c.cutter.Edition(), nil)
+	c.show()
 }
 
 // outlook returns the tracks of the stream at a unit. Another publisher that goes on with the stream sends its tracks one after the other: its
@@ -168,11 +178,9 @@ func (c *cut) outlook(ctx context.Context, e stream.Entry) []*av.Track {
 const readyTimeout = 3 * time.Second
 
 // options say how to cut a stream whose first units are these.
-func (c *cut) options(first []stream.Entry, number uint64) segment.Options {
+func (c *cut) options(first []stream.Entry, o segment.Options) segment.Options {
 	cfg := c.server.cfg
-	o := segment.Options{
-		Format: c.format, Token: c.token, First: number, Segment: cfg.Segment, Part: cfg.Part, Window: cfg.Segments, Bytes: int64(cfg.Memory),
-	}
+	o.Format, o.Token, o.Segment, o.Part, o.Window, o.Bytes = c.format, c.token, cfg.Segment, cfg.Part, cfg.Segments, int64(cfg.Memory)
 	if len(first) == 0 {
 		return o
 	}
@@ -248,8 +256,7 @@ func (n *rendition) end(cause error) {
 		return
 	}
 	n.over = time.Now()
-	s.floor = max(s.floor, n.current.Load().Next()+1)
-	delete(s.renditions, n.renditionKey)
+	n.retire()
 	var all []*visitor
 	for _, v := range s.visitors {
 		if v.rendition == n {
@@ -260,6 +267,15 @@ func (n *rendition) end(cause error) {
 	n.cancel(cause)
 	for _, v := range all {
 		v.release(cause)
+	}
+}
+
+// retire has who comes from now on get another rendition, which counts on from this one. Under the server's mu.
+func (n *rendition) retire() {
+	s, last := n.server, n.current.Load()
+	s.floor, s.breaks = max(s.floor, last.Next()+1), max(s.breaks, last.Breaks())
+	if s.renditions[n.renditionKey] == n {
+		delete(s.renditions, n.renditionKey)
 	}
 }
 

@@ -1,12 +1,14 @@
 package hls
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,8 +40,9 @@ type visitor struct {
 	viewing *hub.Viewing
 	seen    atomic.Int64 // when it asked last: nanoseconds since 1970
 	proven  atomic.Bool  // it has come back with its id
-	gone    atomic.Bool  // it was released
-	ended   time.Time    // when that was noticed; look's
+	waiting atomic.Int32 // requests that wait
+	gone    sync.Once    // it is released once
+	ended   atomic.Int64 // when that was: nanoseconds since 1970; 0: it was not
 }
 
 // fingerprint is what a viewer is known by who keeps no cookie. The query is in it, as it may be what lets a viewer in.
@@ -51,11 +54,22 @@ type fingerprint struct {
 	query  string
 }
 
-// cookieName is the name of the cookie, and parameterSession of the query parameter, that hold a visitor's id.
-const (
-	cookieName       = "vigil_hls"
-	parameterSession = "session"
-)
+// parameterSession is the name of the query parameter that holds a visitor's id.
+const parameterSession = "session"
+
+// cookieOf is the name of the cookie that holds a visitor's id: another for each format, as one browser may play both.
+func cookieOf(f segment.Format) string {
+	if f == segment.FMP4 {
+		return "vigil_hls_fmp4"
+	}
+	return "vigil_hls"
+}
+
+// load is the fingerprint of requests for media.
+func (p fingerprint) load() fingerprint {
+	p.query = ""
+	return p
+}
 
 // errLeft means that a viewer has asked for nothing for a while, or that one who waited has closed the connection.
 var errLeft = errors.New("the viewer left")
@@ -63,7 +77,7 @@ var errLeft = errors.New("the viewer left")
 // known returns the visitor whose request this is, or nil.
 func (s *server) known(r *http.Request, id string, p fingerprint) *visitor {
 	if id == "" && s.cfg.Cookies {
-		if c, err := r.Cookie(cookieName); err == nil {
+		if c, err := r.Cookie(cookieOf(p.format)); err == nil {
 			id = c.Value
 		}
 	}
@@ -85,6 +99,31 @@ func (s *server) known(r *http.Request, id string, p fingerprint) *visitor {
 		s.mu.Unlock()
 	}
 	return v
+}
+
+// loader returns the visitor who loads media of a rendition, or nil. Names of media have no query: who keeps no cookie is taken for the newest of
+// those who look the same.
+func (s *server) loader(r *http.Request, n *rendition) *visitor {
+	p := fingerprint{n.name, n.format, remoteOf(r), r.UserAgent(), ""}
+	if v := s.known(r, "", p); v != nil {
+		return v
+	}
+	s.mu.RLock()
+	v := s.loaders[p]
+	s.mu.RUnlock()
+	if v != nil {
+		v.seen.Store(time.Now().UnixNano())
+	}
+	return v
+}
+
+// waits notes that a request of the visitor waits, until done is called: who waits has not left.
+func (v *visitor) waits() (done func()) {
+	v.waiting.Add(1)
+	return func() {
+		v.seen.Store(time.Now().UnixNano())
+		v.waiting.Add(-1)
+	}
 }
 
 // visitor returns the visitor whose request this is. One who is not known, or whose stream has ended while another is published, asks the hub to be
@@ -137,8 +176,10 @@ func (s *server) admit(r *http.Request, a ask, p fingerprint) (*visitor, error) 
 	v := &visitor{rendition: n, id: rand.Text(), looks: p, session: q.Session, viewing: viewing}
 	v.seen.Store(time.Now().UnixNano())
 	s.mu.Lock()
-	s.visitors[v.id], s.strangers[p] = v, v
+	s.visitors[v.id], s.strangers[p], s.loaders[p.load()] = v, v, v
 	s.mu.Unlock()
+	//nolint:contextcheck // it is the viewing's own life that ends: the operator waits for those that are kicked
+	context.AfterFunc(viewing.Context(), func() { v.release(viewing.Ended()) })
 	s.logger(q).Info("playing", "stream", a.key, "remote", q.Remote)
 	if n.current.Load().final != nil { // it has ended before it could tell this viewer
 		v.release(n.current.Load().final)
@@ -151,16 +192,16 @@ func (s *server) logger(q hub.Request) *slog.Logger {
 	return protocol.SessionLog(s.env.Log.With("protocol", q.Protocol, "session", q.Session), s.env.Hub, q.Key)
 }
 
-// release ends the viewing, and says so. Calls after the first do nothing.
+// release ends the viewing, and says so. Calls after the first do no more than wait for it.
 func (v *visitor) release(cause error) {
-	if v.gone.Swap(true) {
-		return
-	}
-	if ended := v.viewing.Ended(); ended != nil {
-		cause = ended
-	}
-	v.viewing.Release(cause)
-	v.server.logger(v.viewing.Request()).Info("stopped playing", "stream", v.name, "cause", cause)
+	v.gone.Do(func() {
+		if ended := v.viewing.Ended(); ended != nil {
+			cause = ended
+		}
+		v.ended.Store(time.Now().UnixNano())
+		v.viewing.Release(cause)
+		v.server.logger(v.viewing.Request()).Info("stopped playing", "stream", v.name, "cause", cause)
+	})
 }
 
 // forget releases a visitor and takes it out of the tables.
@@ -170,6 +211,9 @@ func (s *server) forget(v *visitor, cause error) {
 		delete(s.visitors, v.id)
 		if s.strangers[v.looks] == v {
 			delete(s.strangers, v.looks)
+		}
+		if p := v.looks.load(); s.loaders[p] == v {
+			delete(s.loaders, p)
 		}
 		if v.viewers--; v.viewers == 0 {
 			v.idle = time.Now()
@@ -181,24 +225,20 @@ func (s *server) forget(v *visitor, cause error) {
 
 // look forgets visitors who have left, and renditions that nobody watches, or that have ended long enough ago.
 func (s *server) look(now time.Time) {
-	forget, release := map[*visitor]error{}, map[*visitor]error{}
+	var left []*visitor
 	s.mu.RLock()
 	for _, v := range s.visitors {
-		cause := v.viewing.Ended()
-		switch quiet := now.Sub(time.Unix(0, v.seen.Load())); {
-		case cause != nil && !v.gone.Load():
-			release[v] = cause
-		case quiet > s.cfg.Idle, errors.Is(cause, hub.ErrKicked) && now.Sub(v.ended) > heldAfterKick:
-			forget[v] = errLeft
+		if ended := v.ended.Load(); ended > 0 && errors.Is(v.viewing.Ended(), hub.ErrKicked) {
+			if now.Sub(time.Unix(0, ended)) > heldAfterKick {
+				left = append(left, v)
+			}
+		} else if v.waiting.Load() == 0 && now.Sub(time.Unix(0, v.seen.Load())) > s.cfg.Idle {
+			left = append(left, v)
 		}
 	}
 	s.mu.RUnlock()
-	for v, cause := range release {
-		v.ended = now
-		v.release(cause)
-	}
-	for v, cause := range forget {
-		s.forget(v, cause)
+	for _, v := range left {
+		s.forget(v, errLeft)
 	}
 	s.lookRenditions(now)
 }
@@ -212,6 +252,7 @@ func (s *server) lookRenditions(now time.Time) {
 		case !n.over.IsZero() && now.Sub(n.over) > cacheFactor*n.current.Load().Span()+renditionIdle:
 			delete(s.tokens, token)
 		case n.over.IsZero() && n.viewers == 0 && now.Sub(n.idle) > renditionIdle && !s.cfg.Always:
+			n.retire()
 			idle = append(idle, n)
 		}
 	}

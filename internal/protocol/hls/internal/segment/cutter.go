@@ -10,6 +10,7 @@ import (
 // Limits that are no settings.
 const (
 	windowLeast = 3                      // segments in a playlist while memory is short
+	windowMost  = 4                      // times as many segments as are asked for may be in a playlist, where they are short
 	targetMost  = 10 * time.Second       // target duration, however far key pictures are apart
 	segmentMost = 32 << 20               // bytes of a segment
 	silence     = 500 * time.Millisecond // of the leading track, after which another leads
@@ -23,6 +24,7 @@ type Options struct {
 	Format  Format
 	Token   string        // what the names of files begin with
 	First   uint64        // media sequence number of the first segment
+	Breaks  uint64        // discontinuity sequence number of the first segment: a small one, by which players index
 	Segment time.Duration // length of a segment, at least
 	Part    time.Duration // length of a part, about; of fMP4
 	Window  int           // segments in the playlist
@@ -48,21 +50,24 @@ type Cutter struct {
 	window  []*Segment    // in the playlist
 	gone    []*Segment    // that were, and may still be asked for
 	bytes   int64         // of both
-	removed uint64        // discontinuities in those that have left the playlist, and before the first
+	removed uint64        // discontinuities before the playlist
 	next    uint64
 
 	tracks []*av.Track // that the format carries
 	lead   *av.Track
+	stands *av.Track     // leads while lead is silent; nil: it is not
 	led    time.Duration // DTS of the newest unit that led
 	newest time.Duration // DTS of the newest unit
 	step   time.Duration // between the newest two units that led
 	clock  wallclock
 
-	open   *Segment // nil: none is begun
+	dated time.Time // when the newest segment ends, by its date
+
+	open   *Segment      // nil: none is begun
 	begun  time.Duration // DTS that the part in the making begins with
 	told   time.Duration // where the parts before it end, by their durations
-	key    bool // there is a key picture in the part in the making
-	broken bool // the next segment does not continue what was before
+	key    bool          // there is a key picture in the part in the making
+	broken bool          // the next segment does not continue what was before
 	ended  bool
 
 	squeezed bool // memory is short
@@ -70,7 +75,7 @@ type Cutter struct {
 
 // New returns a Cutter.
 func New(o Options) *Cutter {
-	c := &Cutter{opt: o, packer: o.Format.packer(), next: o.First, removed: o.First, step: o.Frame}
+	c := &Cutter{opt: o, packer: o.Format.packer(), next: o.First, removed: o.Breaks, step: o.Frame}
 	if c.step <= 0 {
 		c.step = frameUsual
 	}
@@ -124,7 +129,12 @@ func (c *Cutter) Add(e Entry) (changed bool) {
 		c.begin(u)
 	}
 	if err := c.packer.add(c.tracks, u); err != nil { // it is full
-		c.closePart(u.DTS, false)
+		if c.last() {
+			c.finish(u.DTS)
+			c.begin(u)
+		} else {
+			c.closePart(u.DTS, false)
+		}
 		_ = c.packer.add(c.tracks, u)
 		changed = true
 	}
@@ -141,22 +151,30 @@ func (c *Cutter) takes(u *av.AccessUnit) bool {
 	return c.open != nil || c.lead.Kind() != av.Video || u.Track == c.lead && u.Key
 }
 
-// leads says whether parts and segments may end before a unit: one of the leading track, or of any once that is silent.
+// leads says whether parts and segments may end before a unit: one of the leading track, or, while that is silent, of the one that was the first
+// to be noticed without it.
 func (c *Cutter) leads(u *av.AccessUnit) bool {
-	return u.Track == c.lead || c.open != nil && u.DTS-c.led > silence
+	switch {
+	case u.Track == c.lead:
+		c.stands = nil
+		return true
+	case c.stands == nil && c.open != nil && u.DTS-c.led > silence:
+		c.stands = u.Track
+	}
+	return u.Track == c.stands
 }
 
 // turn begins something new with an entry: its tracks are others, another publisher goes on, or what was before it is missing. A track other
 // than the leading one that has only been written anew is taken for what it was.
 func (c *Cutter) turn(e Entry) {
 	tracks := c.opt.Format.Select(e.Tracks)
-	if !e.Jumped && c.renewed(e.Unit.Track, tracks) {
+	if !e.Jumped && (slices.Equal(tracks, c.tracks) || c.renewed(e.Unit.Track, tracks)) {
 		return
 	}
 	c.finish(c.led + c.step)
 	c.broken = c.broken || c.next > c.opt.First
 	c.clock = wallclock{} // what was lost, or waited for, takes time too
-	c.tracks, c.lead = tracks, Leader(tracks)
+	c.tracks, c.lead, c.stands = tracks, Leader(tracks), nil
 	c.packer.tracks(tracks)
 }
 
@@ -167,6 +185,9 @@ func (c *Cutter) renewed(t *av.Track, tracks []*av.Track) bool {
 	}
 	for i, o := range c.tracks {
 		if o.ID == t.ID && o.Equal(t) && o != c.lead {
+			if c.stands == o {
+				c.stands = t
+			}
 			c.tracks = slices.Clone(c.tracks)
 			c.tracks[i] = t
 			return true
@@ -203,24 +224,40 @@ func (c *Cutter) cut(u *av.AccessUnit) bool {
 		c.step = step
 	}
 	begins := u.Track == c.lead && u.Key
+	full := c.part > 0 && u.DTS-c.begun+step > c.part
 	switch {
 	case begins && u.Track.Kind() == av.Video && long >= c.opt.Segment-early,
 		begins && u.Track.Kind() != av.Video && long+step > c.opt.Segment,
 		long+step > c.target+rounding,
+		full && c.last(),
 		c.open.Size+c.packer.size() > segmentMost:
 		c.finish(u.DTS)
 		return true
-	case c.part > 0 && u.DTS-c.begun+step > c.part:
+	case full:
 		c.closePart(u.DTS, false)
 		return true
 	}
 	return false
 }
 
+// last says whether the part in the making has to be its segment's last: one that is not may be told to last longer than it does.
+func (c *Cutter) last() bool { return c.told+c.part-c.open.from > c.target+rounding }
+
+// roundingMost is what the parts of a segment may be longer together than the target duration.
+const roundingMost = 490 * time.Millisecond
+
+// overlap is what a segment may be dated before the end of the one before it, when the clock has found that all was late: more of it would
+// make dates ambiguous (6.2.1).
+const overlap = 500 * time.Millisecond
+
 // begin opens a segment with a unit.
 func (c *Cutter) begin(u *av.AccessUnit) {
+	start := c.clock.at(u.DTS)
+	if least := c.dated.Add(-overlap); start.Before(least) {
+		start = least
+	}
 	c.open = &Segment{
-		Number: c.next, Start: c.clock.at(u.DTS), Discontinuity: c.broken, Init: c.packer.begin(u.DTS), from: u.DTS,
+		Number: c.next, Start: start, Discontinuity: c.broken, Init: c.packer.begin(u.DTS), from: u.DTS,
 	}
 	c.broken, c.begun, c.told, c.key, c.led = false, u.DTS, u.DTS, false, u.DTS
 }
@@ -237,6 +274,9 @@ func (c *Cutter) closePart(end time.Duration, last bool) {
 	p := &Part{Data: data, Duration: max(end-c.told, 0), Independent: c.key || c.lead.Kind() != av.Video}
 	if c.part > 0 {
 		p.Duration = min(p.Duration, c.part)
+		if last { // durations that were told longer than they are must not add up to too much
+			p.Duration = min(p.Duration, c.open.from+c.target+roundingMost-c.told)
+		}
 		if !last && !p.Independent { // frames of odd lengths do not always fit: then it is told to last as long as it should, and the next less
 			p.Duration = max(p.Duration, ceil(c.part*leastPart/100, time.Millisecond))
 		}
@@ -264,6 +304,7 @@ func (c *Cutter) finish(end time.Duration) {
 	if c.part > 0 {
 		s.Duration = max(c.told-s.from, time.Millisecond)
 	}
+	c.dated = s.Start.Add(s.Duration)
 	c.next++
 	c.window = append(c.window, s)
 	c.bytes += int64(s.Size)
@@ -284,7 +325,7 @@ func (c *Cutter) expire() {
 	if c.squeezed {
 		window, spare = min(window, windowLeast), 1
 	}
-	for len(c.window) > window {
+	for len(c.window) > window && (span(c.window[1:]) >= spanLeast*c.target || len(c.window) > windowMost*c.opt.Window) {
 		c.leave()
 	}
 	for len(c.gone) > spare || c.bytes > c.opt.Bytes && len(c.gone)+len(c.window) > 1 {
@@ -292,8 +333,18 @@ func (c *Cutter) expire() {
 			c.leave()
 		}
 		c.bytes -= int64(c.gone[0].Size)
-		c.gone = c.gone[1:]
+		c.gone = slices.Delete(c.gone, 0, 1) // what has gone is not to be held by what is left
 	}
+}
+
+// spanLeast is for how many target durations there are segments in a playlist, as soon as there have been as many (6.2.2).
+const spanLeast = 3
+
+func span(all []*Segment) (d time.Duration) {
+	for _, s := range all {
+		d += s.Duration
+	}
+	return d
 }
 
 // leave takes the oldest segment out of the playlist.
@@ -302,7 +353,7 @@ func (c *Cutter) leave() {
 	if s.Discontinuity {
 		c.removed++
 	}
-	c.window, c.gone = c.window[1:], append(c.gone, s)
+	c.window, c.gone = slices.Clone(c.window[1:]), append(c.gone, s) // editions have the old one
 }
 
 // End ends the stream: what is in the making is the last.

@@ -60,6 +60,20 @@ func (e *Edition) Playable() bool { return len(e.Segments) > 0 || e.Open != nil 
 // Next is the number of the segment that follows the newest complete one.
 func (e *Edition) Next() uint64 { return e.next }
 
+// Breaks is the discontinuity sequence number that the next discontinuity will have.
+func (e *Edition) Breaks() uint64 {
+	n := e.Discontinuity + 1
+	for _, s := range e.Segments {
+		if s.Discontinuity {
+			n++
+		}
+	}
+	if e.Open != nil && e.Open.Discontinuity {
+		n++
+	}
+	return n
+}
+
 // Segment returns a complete segment that may be asked for, or nil.
 func (e *Edition) Segment(number uint64) *Segment {
 	if len(e.kept) == 0 || number < e.kept[0].Number || number-e.kept[0].Number >= uint64(len(e.kept)) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -70,15 +71,14 @@ func (e *Edition) Delta() *Document {
 	return e.lists.delta
 }
 
-// skippable is how many segments a delta update leaves out: those that lie farther from the edge than skipFactor says.
+// skippable is how many segments a delta update leaves out: those that lie farther from the newest complete one than skipFactor says.
 func (e *Edition) skippable() int {
-	if e.PartTarget == 0 {
+	if e.PartTarget == 0 || e.Ended { // one that has ended is told whole (6.2.5.1)
 		return 0
 	}
-	behind := e.Span()
-	for i, s := range e.Segments {
-		behind -= s.Duration
-		if behind < skipFactor*e.Target {
+	var behind time.Duration
+	for i, s := range slices.Backward(e.Segments) {
+		if behind += s.Duration; behind >= skipFactor*e.Target {
 			return i
 		}
 	}
@@ -120,8 +120,8 @@ func appendLine(b []byte, name string, value int64) []byte {
 	return append(strconv.AppendInt(append(b, name...), value, 10), '\n')
 }
 
-// Versions of the protocol (8): with floating-point durations, and with EXT-X-SKIP.
-const versionPlain, versionSkip = 3, 9
+// Versions of the protocol (8): with floating-point durations, with EXT-X-MAP, and with EXT-X-SKIP.
+const versionPlain, versionInit, versionSkip = 3, 6, 9
 
 // appendPlaylist writes the playlist, or a delta update without so many segments.
 func (e *Edition) appendPlaylist(b []byte, skip int) []byte {
@@ -167,7 +167,11 @@ func (e *Edition) appendPlaylist(b []byte, skip int) []byte {
 func (e *Edition) appendHeader(b []byte) []byte {
 	target := int64(e.Target / time.Second)
 	if e.PartTarget == 0 {
-		b = appendLine(b, "#EXT-X-VERSION:", versionPlain)
+		version := int64(versionPlain)
+		if e.Format == FMP4 {
+			version = versionInit
+		}
+		b = appendLine(b, "#EXT-X-VERSION:", version)
 		b = appendLine(b, "#EXT-X-TARGETDURATION:", target)
 		return append(b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"...)
 	}
