@@ -39,15 +39,15 @@ var (
 	errFile  = errors.New("there is no such file, or not any more")
 )
 
-// answer answers GET and HEAD.
-func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+// answer answers GET and HEAD. It says whether this was one who comes again and again.
+func (s *server) answer(w http.ResponseWriter, r *http.Request) (again bool) {
 	var err error
 	path := r.URL.Path
 	switch {
 	case strings.HasSuffix(path, playlistFMP4):
-		err = s.playlist(w, r, strings.TrimSuffix(path, playlistFMP4), segment.FMP4)
+		again, err = s.playlist(w, r, strings.TrimSuffix(path, playlistFMP4), segment.FMP4)
 	case strings.HasSuffix(path, playlistTS):
-		err = s.playlist(w, r, strings.TrimSuffix(path, playlistTS), segment.TS)
+		again, err = s.playlist(w, r, strings.TrimSuffix(path, playlistTS), segment.TS)
 	case strings.HasSuffix(path, playlistIndex):
 		err = s.index(w, r, strings.TrimSuffix(path, playlistIndex))
 	case strings.HasSuffix(path, segment.SuffixInit):
@@ -60,6 +60,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	if err != nil && r.Context().Err() == nil {
 		refuse(w, err)
 	}
+	return again && err == nil
 }
 
 // refuse answers with what an error means.
@@ -87,21 +88,21 @@ func refuse(w http.ResponseWriter, err error) {
 	f.Answer(w)
 }
 
-// playlist answers a request for a media playlist.
-func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, format segment.Format) error {
+// playlist answers a request for a media playlist. It says whether the viewer was known.
+func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, format segment.Format) (again bool, err error) {
 	a, err := parseAsk(path, r.URL.RawQuery, format)
 	if err != nil {
-		return err
+		return false, err
 	}
 	v, fresh, err := s.visitor(r, a)
 	if err != nil {
-		return err
+		return false, err
 	}
 	done := v.waits()
 	e, err := v.awaitPlaylist(r.Context(), a)
 	done()
 	if err != nil && (e == nil || !e.Playable()) {
-		return err // else what there is: a publisher that is lost may come back, and players give up after a few errors
+		return false, err // else what there is: a publisher that is lost may come back, and players give up after a few errors
 	}
 	if fresh && s.cfg.Cookies {
 		http.SetCookie(w, &http.Cookie{
@@ -114,7 +115,7 @@ func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, f
 	}
 	n := send(w, r, d())
 	v.viewing.Count(n)
-	return nil
+	return !fresh, nil
 }
 
 // awaitPlaylist returns the edition that answers a request. If it comes with an error, no other follows that one.

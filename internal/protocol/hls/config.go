@@ -17,6 +17,7 @@ const (
 	heldAfterKick = time.Minute      // how long one who was kicked is refused
 	firstFactor   = 3                // target durations that a request waits for a playlist at most
 	waitFactor    = 3                // target durations that a request waits for a part at most (RFC 8216bis, 6.2.5.2)
+	twinShare     = 4                // of a segment's length: sooner nobody asks for the same playlist again
 	cacheFactor   = 2                // playlists for which segments may be kept by caches
 )
 

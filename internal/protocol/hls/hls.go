@@ -3,6 +3,7 @@ package hls
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,9 +79,7 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 
 // route tells the listener what is ours.
 func (s *server) route() {
-	for _, suffix := range []string{
-		playlistTS, playlistFMP4, playlistIndex, segment.SuffixTS, segment.SuffixPart, segment.SuffixInit,
-	} {
+	for _, suffix := range suffixes {
 		s.env.HTTP.HandleSuffix(suffix, s)
 	}
 }
@@ -105,6 +104,27 @@ func (s *server) Run(ctx context.Context) error {
 	return nil
 }
 
+// keeping says how the connections of viewers are served who come again.
+func (s *server) keeping() protocol.Keeping {
+	return protocol.Keeping{Done: s.done, Idle: s.cfg.Idle, Ours: routed, Serve: s}
+}
+
+// suffixes are how the paths end that are ours.
+//
+//nolint:gochecknoglobals // a constant
+var suffixes = [...]string{
+	playlistTS, playlistFMP4, playlistIndex, segment.SuffixTS, segment.SuffixPart, segment.SuffixInit,
+}
+
+func routed(path string) bool {
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(path, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.cfg.CORS.Allow(w.Header())
@@ -112,7 +132,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodOptions:
 		s.cfg.CORS.Preflight(w)
 	case http.MethodHead, http.MethodGet:
-		s.answer(w, r)
+		if s.answer(w, r) && r.Method == http.MethodGet {
+			protocol.Keep(w, r, s.keeping())
+		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		protocol.Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)

@@ -227,6 +227,9 @@ func TestPlay(t *testing.T) {
 							done <- err
 							return
 						}
+						if check.Units == 0 && (u.Track.Kind() != av.Video || !u.Key) {
+							continue // a decoder cannot begin here: the key picture is in the middle of the part
+						}
 						if err := check.Unit(u); err != nil {
 							t.Error(err)
 						}

@@ -39,6 +39,8 @@ type visitor struct {
 	session string
 	viewing *hub.Viewing
 	seen    atomic.Int64 // when it asked last: nanoseconds since 1970
+	asked   atomic.Int64 // when it asked for a playlist last, the same
+	from    string       // address and port that it came from first
 	proven  atomic.Bool  // it has come back with its id
 	waiting atomic.Int32 // requests that wait
 	gone    sync.Once    // it is released once
@@ -74,21 +76,21 @@ func (p fingerprint) load() fingerprint {
 // errLeft means that a viewer has asked for nothing for a while, or that one who waited has closed the connection.
 var errLeft = errors.New("the viewer left")
 
-// known returns the visitor whose request this is, or nil.
-func (s *server) known(r *http.Request, id string, p fingerprint) *visitor {
+// known returns the visitor whose request this is, or nil, and whether that is certain and not only by its looks.
+func (s *server) known(r *http.Request, id string, p fingerprint) (v *visitor, proven bool) {
 	if id == "" && s.cfg.Cookies {
 		if c, err := r.Cookie(cookieOf(p.format)); err == nil {
 			id = c.Value
 		}
 	}
 	s.mu.RLock()
-	v, proven := s.visitors[id], true
+	v, proven = s.visitors[id], true
 	if v == nil || v.name != p.key || v.format != p.format {
 		v, proven = s.strangers[p], false
 	}
 	s.mu.RUnlock()
 	if v == nil {
-		return nil
+		return nil, false
 	}
 	v.seen.Store(time.Now().UnixNano())
 	if proven && !v.proven.Swap(true) {
@@ -98,14 +100,20 @@ func (s *server) known(r *http.Request, id string, p fingerprint) *visitor {
 		}
 		s.mu.Unlock()
 	}
-	return v
+	return v, proven
+}
+
+// twin says whether a request for a playlist, by one who looks like the visitor, is the first of another: it comes by another connection, sooner
+// than anybody asks again.
+func (v *visitor) twin(r *http.Request, a ask) bool {
+	return !a.waits && r.RemoteAddr != v.from && time.Now().UnixNano()-v.asked.Load() < int64(v.server.cfg.Segment/twinShare)
 }
 
 // loader returns the visitor who loads media of a rendition, or nil. Names of media have no query: who keeps no cookie is taken for the newest of
 // those who look the same.
 func (s *server) loader(r *http.Request, n *rendition) *visitor {
 	p := fingerprint{n.name, n.format, remoteOf(r), r.UserAgent(), ""}
-	if v := s.known(r, "", p); v != nil {
+	if v, _ := s.known(r, "", p); v != nil {
 		return v
 	}
 	s.mu.RLock()
@@ -130,7 +138,12 @@ func (v *visitor) waits() (done func()) {
 // let in, which may take as long as it lets viewers wait for a stream.
 func (s *server) visitor(r *http.Request, a ask) (v *visitor, fresh bool, err error) {
 	p := fingerprint{a.key, a.format, remoteOf(r), r.UserAgent(), a.query}
-	if v = s.known(r, a.session, p); v != nil {
+	v, proven := s.known(r, a.session, p)
+	if v != nil && !proven && v.viewing.Ended() == nil && v.twin(r, a) {
+		v = nil
+	}
+	if v != nil {
+		v.asked.Store(time.Now().UnixNano())
 		cause := v.viewing.Ended()
 		switch {
 		case errors.Is(cause, hub.ErrKicked):
@@ -173,8 +186,9 @@ func (s *server) admit(r *http.Request, a ask, p fingerprint) (*visitor, error) 
 		return nil, err
 	}
 	p.agent, p.query = q.Agent, strings.Clone(p.query)
-	v := &visitor{rendition: n, id: rand.Text(), looks: p, session: q.Session, viewing: viewing}
+	v := &visitor{rendition: n, id: rand.Text(), looks: p, session: q.Session, viewing: viewing, from: strings.Clone(r.RemoteAddr)}
 	v.seen.Store(time.Now().UnixNano())
+	v.asked.Store(v.seen.Load())
 	s.mu.Lock()
 	s.visitors[v.id], s.strangers[p], s.loaders[p.load()] = v, v, v
 	s.mu.Unlock()

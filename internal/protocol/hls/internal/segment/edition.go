@@ -54,8 +54,8 @@ type Edition struct {
 // Nothing is the edition before the first.
 func Nothing(f Format) *Edition { return &Edition{Format: f} }
 
-// Playable says whether there is something to play.
-func (e *Edition) Playable() bool { return len(e.Segments) > 0 || e.Open != nil }
+// Playable says whether there is something to play: a whole segment, as players that know of no parts give up without one.
+func (e *Edition) Playable() bool { return len(e.Segments) > 0 }
 
 // Next is the number of the segment that follows the newest complete one.
 func (e *Edition) Next() uint64 { return e.next }
