@@ -7,6 +7,7 @@
 //	go run ./bench                              the standard set, once: about 3 minutes
 //	BENCH_RUNS=5 go run ./bench                 five rounds, and their medians: about 16 minutes
 //	go run ./bench ref:1000 rtmp:100 rtmps:100  single measurements
+//	go run ./bench segmented                    HTTP Live Streaming, beside nginx
 package main
 
 import (
@@ -72,12 +73,15 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if targets, w.note = withoutNginx(targets, w.nginx); w.note != "" {
+		fmt.Fprintln(os.Stderr, "bench:", w.note)
+	}
 	all, err := w.rounds(ctx, targets)
 	if len(all) == 0 {
 		return err
 	}
 	out := bufio.NewWriter(os.Stdout)
-	report{machine: w.machine(ctx), duration: s.duration, memory: s.memory, targets: targets, results: all}.write(out)
+	report{machine: w.machine(ctx), note: w.note, duration: s.duration, memory: s.memory, targets: targets, results: all}.write(out)
 	if err = errors.Join(err, out.Flush()); err != nil {
 		return err
 	}
@@ -125,7 +129,10 @@ func parse(args []string) (settings, []target, error) {
 		fmt.Fprintf(f.Output(), `bench [flags] [KIND:COUNT[xSTREAMS][@KBITS][+KEY=VALUE...]...]
 
 KIND is ref (the reference in C), ref-packet (the same, with a send for each packet), pub (publishers without viewers), or a way
-to play: rtmp, flv, ws, the same over TLS: rtmps, flvs, wss; ts, fmp4, rtsp.
+to play: rtmp, flv, ws, the same over TLS: rtmps, flvs, wss; ts, fmp4, rtsp. Of HTTP Live Streaming: hls (TS), llhls (parts of
+fMP4), nginx (the files of hls, served by nginx from memory), and for requests for playlists only: m3u8 and llm3u8, each also with
+-gzip or -stranger (without cookie); m3u8-nginx. The word "segmented" stands for: `+segmented+`.
+
 rtmp:20x100 is 20 viewers on each of 100 streams, @KBITS the rate of each stream, +KEY=VALUE a setting of the server for this
 measurement only; ref takes +flush=DURATION. The default is:
 
@@ -158,6 +165,9 @@ measurement only; ref takes +flush=DURATION. The default is:
 		return s, nil, errors.New("-profile, -memory and -set are for vigil: they do not go with -server")
 	}
 	targets := make([]target, 0, len(names))
+	if i := slices.Index(names, "segmented"); i >= 0 {
+		names = slices.Replace(slices.Clone(names), i, i+1, strings.Fields(segmented)...)
+	}
 	for _, name := range names {
 		t, err := parseTarget(name)
 		if err != nil {

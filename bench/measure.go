@@ -30,6 +30,7 @@ const (
 // result is a measurement: what the referee said, and which one it is.
 type result struct {
 	target target
+	crowdResult
 
 	Date   string `json:"date"`
 	Target string `json:"target"`
@@ -75,6 +76,9 @@ type result struct {
 
 // String is a line for the impatient.
 func (r result) String() string {
+	if c, ok := crowds(r.Kind); ok {
+		return r.crowdLine(c)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-14v", r.target)
 	if r.Kind != "pub" {
@@ -107,7 +111,13 @@ func (w *yard) measure(ctx context.Context, t target) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	if err = errors.Join(w.referees(ctx, t, s, &r), s.stop()); err != nil || !w.memory || t.viewers == 0 {
+	c, ok := crowds(t.kind)
+	if ok {
+		err = w.measureCrowd(ctx, t, c, s, &r)
+	} else {
+		err = w.referees(ctx, t, s, &r)
+	}
+	if err = errors.Join(err, s.stop()); err != nil || !w.memory || t.viewers == 0 || c.nginx {
 		return r, err
 	}
 	r.LiveKB, err = w.live(t)
@@ -216,6 +226,9 @@ func (w *yard) commandLine(ctx context.Context, t target) ([]string, map[string]
 	}
 	// The window begins about here; what a profile covers need not be exact.
 	delay := float64(lead+warmUp) + float64(t.streams)/pubRamp + float64(t.viewers)/ramp + 0.3
+	if _, ok := crowds(t.kind); ok {
+		delay += crowdLead - lead
+	}
 	replace := []string{
 		"{data}", filepath.Join(w.dir, "data"), "{cert}", w.certFile(), "{key}", w.keyFile(), "{memory}", w.memoryFile(),
 		"{delay}", fmt.Sprintf("%.1fs", delay), "{profile}", filepath.Join(w.profile, t.file()),

@@ -14,6 +14,7 @@ import (
 // report is what the measurements say together.
 type report struct {
 	machine  string
+	note     string // what was left out
 	duration int
 	memory   bool
 	targets  []target
@@ -79,9 +80,10 @@ func (p report) write(w io.Writer) {
 		memory += " | live memory a viewer"
 	}
 	p.table(w, "| viewers | delivered | CPU-s/GB | x reference | cores | "+memory+" | join p50 / p99 | latency p50 / p99 | others |",
-		func(t target) bool { return t.kind != "pub" }, p.viewers)
+		func(t target) bool { return t.kind != "pub" && !t.listed() }, p.viewers)
 	p.table(w, "| publishers | CPU ms/s each | RSS each | cores | RSS in all | late messages | others |",
 		func(t target) bool { return t.kind == "pub" }, p.publishers)
+	p.crowds(w)
 	compared := func(t target) bool { return slices.ContainsFunc(t.beside(), p.measured) }
 	p.table(w, "| CPU-s/GB compared | | with | | ratio |", compared, p.compare)
 }
@@ -176,7 +178,7 @@ func others(r result) float64 { return max(r.Others, 0) / r.Seconds } // clocks 
 // flaw marks results that are no costs.
 func (p report) flaw(t target) string {
 	for _, r := range p.of(t) {
-		if t.kind != "pub" && r.Ratio < t.enough(p.duration) || r.Failed > 0 || r.Died > 0 || r.Error != "" {
+		if t.kind != "pub" && r.Ratio < t.enough(p.duration) || r.Missed > 0 || r.Failed > 0 || r.Died > 0 || r.Error != "" {
 			return " (!)"
 		}
 	}

@@ -18,7 +18,7 @@ const (
 
 // target is one thing to measure. Two that are equal are the same measurement.
 type target struct {
-	kind    string // ref, ref-packet, pub, or a way to play
+	kind    string // ref, ref-packet, pub, a way to play, or to use playlists
 	viewers int    // in all; pub has none
 	streams int
 	kbits   int    // of each stream; the reference has its own
@@ -65,7 +65,10 @@ func parseTarget(text string) (target, error) {
 	size, streams, hasStreams := strings.Cut(size, "x")
 	t := target{kind: kind, streams: 1, set: set}
 	_, viewed := plays(kind)
+	_, listed := crowds(kind)
 	switch {
+	case listed:
+		t.kbits = kbitsPlay
 	case viewed:
 		t.kbits = kbitsPlay
 	case kind == "pub":
@@ -106,6 +109,12 @@ func parseTarget(text string) (target, error) {
 
 // reference says whether it is the sender in C.
 func (t target) reference() bool { return t.kind == "ref" || t.kind == "ref-packet" }
+
+// listed says whether its viewers use playlists.
+func (t target) listed() bool {
+	_, ok := crowds(t.kind)
+	return ok
+}
 
 // tls says whether its viewers need TLS.
 func (t target) tls() bool {
@@ -171,7 +180,10 @@ func (t target) file() string {
 // title is its name in the report.
 func (t target) title() string {
 	s := fmt.Sprintf("%s, %d", t.kind, t.viewers)
+	c, listed := crowds(t.kind)
 	switch {
+	case listed:
+		s = c.title(t.viewers)
 	case t.kind == "pub":
 		s = fmt.Sprintf("%d of %s Mbit/s, no viewers", t.streams, mbits(t.kbits))
 	case t.kind == "ref" && t.streams > 1:
@@ -200,8 +212,8 @@ func (t target) publishers() (target, bool) {
 
 // beside lists the measurements whose cost a reader wants to compare with this one's.
 func (t target) beside() []target {
-	if t.kind == "pub" || t.reference() && t.streams == 1 {
-		return nil // the column "x reference" has it
+	if _, listed := crowds(t.kind); listed || t.kind == "pub" || t.reference() && t.streams == 1 {
+		return nil // the column "x reference" has it, or "x nginx"
 	}
 	var out []target
 	add := func(change func(*target)) {

@@ -22,7 +22,9 @@ type yard struct {
 	settings
 	root, dir string // of the repository; of scratch
 
-	referee, refereeTLS, reference string
+	referee, refereeTLS, reference, crowd string
+	nginx                                 string // nothing, if there is none
+	note                                  string // what was left out
 
 	program []string // the server's command line, with {…} for what differs between runs
 }
@@ -49,6 +51,10 @@ func newYard(ctx context.Context, s settings, targets []target) (*yard, error) {
 	if w.reference, err = w.compile(ctx, "reference.c", "reference", "-lpthread"); err != nil {
 		return nil, err
 	}
+	if w.crowd, err = w.compile(ctx, "crowd.c", "crowd"); err != nil {
+		return nil, err
+	}
+	w.nginx = findNginx()
 	if slices.ContainsFunc(targets, target.tls) {
 		if w.refereeTLS, err = w.compile(ctx, "referee.c", "referee-tls", "-DTLS", "-lssl", "-lcrypto"); err != nil {
 			return nil, fmt.Errorf("measuring TLS needs OpenSSL and its headers (Debian: apt install libssl-dev): %w", err)
@@ -67,14 +73,18 @@ func newYard(ctx context.Context, s settings, targets []target) (*yard, error) {
 	return w, w.checkSettings(ctx, targets)
 }
 
-// compile makes one of the tools in C when it is older than its source.
+// compile makes one of the tools in C when it is older than its source, or what the tools share.
 func (w *yard) compile(ctx context.Context, from, name string, flags ...string) (string, error) {
 	source, program := filepath.Join(w.root, "bench", "referee", from), filepath.Join(w.dir, name)
 	written, err := os.Stat(source)
 	if err != nil {
 		return "", err
 	}
-	if made, err := os.Stat(program); err == nil && made.ModTime().After(written.ModTime()) {
+	shared, err := os.Stat(filepath.Join(filepath.Dir(source), "common.h"))
+	if err != nil {
+		return "", err
+	}
+	if made, err := os.Stat(program); err == nil && made.ModTime().After(written.ModTime()) && made.ModTime().After(shared.ModTime()) {
 		return program, nil
 	}
 	return program, command(ctx, w.root, "gcc", append([]string{"-O2", "-Wall", "-Wextra", "-o", program, source}, flags...)...)
