@@ -34,9 +34,10 @@ run: ## Run the server from source (ARGS='--set log.level=debug')
 	CGO_ENABLED=0 $(GO) run -ldflags '$(LDFLAGS)' ./cmd/vigil $(ARGS)
 
 .PHONY: deps
-deps: ## Install what the tests need: real players and encoders, and a C compiler
+deps: ## Install what the tests need: real players and encoders, a browser, and a C compiler
 	@scripts/deps.sh
 	@scripts/npm.sh e2e/reader
+	@scripts/npm.sh e2e/browser
 
 .PHONY: test
 test: deps ## Run every test with the race detector, real clients included (12 minutes or less)
@@ -112,5 +113,5 @@ docs: ## Write the generated documents anew
 
 .PHONY: clean
 clean: ## Remove what the targets made
-	rm -rf bin .cache e2e/reader/node_modules web/node_modules
+	rm -rf bin .cache e2e/reader/node_modules e2e/browser/node_modules web/node_modules
 	$(GO) clean ./...

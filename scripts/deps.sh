@@ -24,6 +24,7 @@ needs=(
 	'command setpriv|util-linux'
 	'command node|nodejs npm'
 	'command npm|npm'
+	'command chromium|chromium'
 	'command openssl|openssl'
 )
 

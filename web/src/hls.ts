@@ -49,15 +49,16 @@ function withLibrary(job: Job): Player {
     const found = tracks.map((track) => track.levelCodec || track.codec || '').filter((codec) => codec !== '');
     if (found.length > 0) listener.codecs([...new Set(found.join(',').split(','))]);
   });
+  hls.on(Hls.Events.LEVEL_UPDATED, (_event, data) => {
+    if (isFarBehind(hls, data.details.targetduration) && !video.seeking && !video.paused) toLive(hls, video);
+  });
   video.addEventListener('ended', ended);
   hls.loadSource(job.url);
   hls.attachMedia(video);
   return {
     name: `hls.js ${Hls.version}`,
     latency: () => latencyOf(hls),
-    catchUp: () => {
-      if (hls.liveSyncPosition !== null) video.currentTime = hls.liveSyncPosition;
-    },
+    catchUp: () => toLive(hls, video),
     stop: once(() => {
       over = true;
       video.removeEventListener('ended', ended);
@@ -66,6 +67,16 @@ function withLibrary(job: Job): Player {
       empty(video);
     }),
   };
+}
+
+/** hls.js plays faster when it is a little late, and stays where it is when it is very late: after a pause of the network, say. */
+function isFarBehind(hls: Hls, targetDuration: number): boolean {
+  const target = hls.targetLatency;
+  return target !== null && hls.latency > 2 * target + targetDuration;
+}
+
+function toLive(hls: Hls, video: HTMLVideoElement): void {
+  if (hls.liveSyncPosition !== null) video.currentTime = hls.liveSyncPosition;
 }
 
 function isCodec(data: ErrorData): boolean {

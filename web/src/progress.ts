@@ -19,6 +19,7 @@ export class Progress {
   private begun = performance.now();
   private firstByte = 0;
   private lastByte = this.begun;
+  private comesSince = this.begun; // without a long pause
   private lastMove = this.begun;
   private position = 0;
 
@@ -29,8 +30,10 @@ export class Progress {
 
   /** Bytes have come. */
   heard(): void {
-    this.lastByte = performance.now();
-    this.firstByte ||= this.lastByte;
+    const now = performance.now();
+    if (now - this.lastByte > stuckMax) this.comesSince = now;
+    this.lastByte = now;
+    this.firstByte ||= now;
   }
 
   /** All is forgiven: nobody looked. */
@@ -71,6 +74,7 @@ export class Progress {
     }
     if (now - this.lastMove < stuckMax) return undefined;
     if (now - this.lastByte > silenceMax) return failure('network', 'silent', 'nothing has come for 20 seconds');
+    if (now - this.comesSince < stuckMax) return undefined; // after a pause of the encoder: it is about to go on
     if (now - this.lastByte < 2_000) return failure('media', 'stuck', 'media come, but the picture stands still');
     return undefined;
   }
