@@ -26,6 +26,8 @@ var (
 	webFLV = webFormat{"HTTP-FLV", ".live.flv", "flvdemux"}
 	webTS  = webFormat{"HTTP-TS", ".live.ts", "tsdemux"}
 	webMP4 = webFormat{"HTTP-fMP4", ".live.mp4", "qtdemux"}
+	webHLS = webFormat{"HLS, TS", "/hls.m3u8", "hlsdemux ! tsdemux"}
+	webLow = webFormat{"HLS, fMP4", "/hls.fmp4.m3u8", "hlsdemux ! qtdemux"}
 )
 
 func (f webFormat) url(s *server, name string) string {
@@ -57,6 +59,14 @@ var webTable = []webRow{
 	{clipAAC, webFLV, []webPlayer{webVLC}},
 	{clipAAC, webTS, []webPlayer{webProbe, webDecode, webPull, webVLC}},
 	{clipAAC, webMP4, []webPlayer{webProbe, webDecode, webPull, webVLC}},
+	{clipAAC, webHLS, []webPlayer{webProbe, webDecode, webPull, webVLC}},
+	{clipAAC, webLow, []webPlayer{webProbe, webDecode, webPull, webVLC}},
+	{clipH265, webHLS, []webPlayer{webDecode, webVLC}},
+	{clipH265, webLow, []webPlayer{webDecode, webVLC}},
+	{clipVideo, webHLS, []webPlayer{webDecode, webPull}},
+	{clipVideo, webLow, []webPlayer{webDecode, webPull}},
+	{clipAudio, webHLS, []webPlayer{webDecode, webPull}},
+	{clipAudio, webLow, []webPlayer{webDecode, webPull}},
 	{clipH265, webTS, []webPlayer{webDecode, webPull, webVLC}},
 	{clipH265, webMP4, []webPlayer{webDecode, webPull, webVLC}},
 	{clipH265Opus, webTS, []webPlayer{webDecode, webPull}},
@@ -176,7 +186,8 @@ func webBranches(c clip, raw string) []string {
 func pullWeb(t testing.TB, s *server, f webFormat, c clip, name string) func(testing.TB, string) {
 	t.Helper()
 	raw := filepath.Join(t.TempDir(), "video.raw")
-	args := []string{"-q", "souphttpsrc", "location=" + f.url(s, name), "!", f.demuxer, "name=d"}
+	args := []string{"-q", "souphttpsrc", "location=" + f.url(s, name), "!"}
+	args = append(append(args, strings.Fields(f.demuxer)...), "name=d")
 	for _, b := range webBranches(c, raw) {
 		args = append(append(args, "d.", "!", "queue", "!"), strings.Fields(b)...)
 	}
@@ -231,7 +242,7 @@ func watchVLC(t testing.TB, s *server, f webFormat, _ clip, name string) func(te
 // webTableText is README.md's table of TestWebClients.
 func webTableText() string {
 	b := &strings.Builder{}
-	b.WriteString("| clip | HTTP-FLV | HTTP-TS | HTTP-fMP4 |\n|---|---|---|---|\n")
+	b.WriteString("| clip | HTTP-FLV | HTTP-TS | HTTP-fMP4 | HLS, TS | HLS, fMP4 |\n|---|---|---|---|---|---|\n")
 	var done []clip
 	for _, row := range webTable {
 		if slices.Contains(done, row.clip) {
@@ -239,7 +250,7 @@ func webTableText() string {
 		}
 		done = append(done, row.clip)
 		fmt.Fprintf(b, "| %s |", row.clip.name)
-		for _, f := range []webFormat{webFLV, webTS, webMP4} {
+		for _, f := range []webFormat{webFLV, webTS, webMP4, webHLS, webLow} {
 			var names []string
 			for _, r := range webTable {
 				if r.clip != row.clip || r.format != f {
