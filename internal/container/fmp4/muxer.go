@@ -29,6 +29,9 @@ const spliceWait = 2 * time.Second
 // Where parameters change and codecs do not, another init segment stands before the next fragment, which a browser takes at this
 // place; players of files pass over it. Where codecs change, it could not go on: Err tells, and the viewers are to come again. When another
 // publisher goes on with the stream, its tracks come one after the other: what was there before is taken for granted for spliceWait.
+//
+// The sequence numbers of fragments (mfhd) rise by 2. VLC 3 believes the tfdt of a fragment only where the number is not the one after that of
+// the fragment before, and counts by durations otherwise: the sound of who comes late would be at 0 for it, long over, and not heard.
 type Muxer struct {
 	// Takes says which codecs the viewers can play; nil: all that the format carries.
 	Takes func(av.Codec) bool
@@ -176,6 +179,7 @@ func (m *Muxer) Unit(dst []byte, tracks []*av.Track, u *av.AccessUnit) []byte {
 	if video, audio := pick(tracks, m.Takes); u.Track != video && u.Track != audio {
 		return dst
 	}
+	m.fragment.Sequence++ // with that of Unit, every other number
 	return m.fragment.Unit(dst, u)
 }
 

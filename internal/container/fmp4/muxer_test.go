@@ -2,6 +2,7 @@ package fmp4
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -117,6 +118,25 @@ func TestMuxerSplice(t *testing.T) {
 		if err := m.Err(); !errors.Is(err, tc.err) {
 			t.Errorf("%s: error %v", tc.name, err)
 		}
+	}
+}
+
+// TestMuxerSequence: the numbers of fragments rise, and none is the one after that before it, lest VLC ignore the tfdt.
+func TestMuxerSequence(t *testing.T) {
+	e := sim.New(sim.Options{Video: av.H264, Audio: av.AAC})
+	var m Muxer
+	last := uint32(0)
+	for _, u := range e.Take(50) {
+		b := m.Unit(nil, e.Tracks(), u)
+		at := bytes.Index(b, []byte("mfhd"))
+		if at < 0 {
+			t.Fatal("no fragment")
+		}
+		number := binary.BigEndian.Uint32(b[at+8:])
+		if last > 0 && number <= last+1 || number == 0 {
+			t.Fatalf("fragment %d after %d", number, last)
+		}
+		last = number
 	}
 }
 
