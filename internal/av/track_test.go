@@ -3,6 +3,7 @@ package av
 import (
 	"bytes"
 	"encoding/hex"
+	"math"
 	"strings"
 	"testing"
 )
@@ -290,4 +291,15 @@ func FuzzNew(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestFrameRate: what cannot be a rate is none.
+func TestFrameRate(t *testing.T) {
+	for fps, want := range map[float64]float64{
+		0: 0, 1e-9: 0, 0.05: 0, 0.1: 0.1, 0.5: 0.5, 29.97: 29.97, 1000: 1000, 1001: 0, math.Inf(1): 0, math.NaN(): 0,
+	} {
+		if got := frameRate(fps); got != want {
+			t.Errorf("%v becomes %v, want %v", fps, got, want)
+		}
+	}
 }

@@ -278,9 +278,10 @@ func newVideo(t *Track) (*Track, error) {
 	return t, nil
 }
 
-// frameRate hides what cannot be a rate: parameter sets in the field carry zeros and absurd time scales.
+// frameRate hides what cannot be a rate: parameter sets in the field carry zeros and absurd time scales. Formats take a picture to last as
+// long as it says until the next one comes: one of 1e-9 would be a picture of 30 years.
 func frameRate(fps float64) float64 {
-	if fps > 0 && fps <= 1000 {
+	if fps >= 0.1 && fps <= 1000 {
 		return fps
 	}
 	return 0
