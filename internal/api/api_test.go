@@ -203,3 +203,30 @@ func TestHealth(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamsMIME: of several tracks of a kind, viewers of fMP4 get one, and the media type names that one.
+func TestStreamsMIME(t *testing.T) {
+	h := hub.New(hub.DefaultConfig(), nil)
+	l := publish(t, h, "live/two")
+	second := sim.New(sim.Options{Video: av.H264, Audio: av.AAC, GOP: 10})
+	shifted := map[*av.Track]*av.Track{}
+	for _, u := range second.Take(60) {
+		if shifted[u.Track] == nil {
+			track := *u.Track
+			track.ID += 2
+			shifted[u.Track] = &track
+		}
+		u.Track = shifted[u.Track]
+		if err := l.Write(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var one struct {
+		Tracks []struct{}
+		MIME   string
+	}
+	get(t, api.Streams(h), "/api/v1/streams/live/two", &one)
+	if len(one.Tracks) != 4 || one.MIME != `video/mp4; codecs="avc1.64000d,mp4a.40.2"` {
+		t.Errorf("of %d tracks: %s", len(one.Tracks), one.MIME)
+	}
+}

@@ -112,7 +112,7 @@ func describe(s *hub.StreamInfo, at time.Time) streamView {
 		v.Tracks = append(v.Tracks, describeTrack(t))
 		tracks = append(tracks, t.Track)
 	}
-	v.MIME = fmp4.MIME(tracks)
+	v.MIME = fmp4.MIME(fmp4.Select(tracks, nil))
 	for _, w := range s.Viewers {
 		v.Viewers[w.Protocol]++
 	}
