@@ -81,7 +81,6 @@ func pack(content []byte) []byte {
 func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	body, tag := a.plain, `"`+a.tag+`"`
 	h := w.Header()
-	secure(h)
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Cache-Control", a.cache)
 	if accepts(r) {

@@ -56,31 +56,33 @@ func Handler(files fs.FS, otherwise http.Handler) (http.Handler, error) {
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, ok := strings.CutPrefix(r.URL.Path, prefix)
-	switch {
-	case r.URL.Path+"/" == prefix:
-		h.lead(w, r)
-	case !ok:
+	forgot := r.URL.Path+"/" == prefix
+	if !ok && !forgot {
 		h.otherwise.ServeHTTP(w, r)
+		return
+	}
+	secure(w.Header())
+	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, r.Method+" is not possible here", http.StatusMethodNotAllowed)
+	case forgot:
+		lead(w, r)
 	case h.assets[path] != nil:
 		h.assets[path].serve(w, r)
 	case strings.Contains(path, "/") || !strings.Contains(path, "."):
 		h.page.serve(w, r) // which knows what to do with half a name
 	default: // a file of another version
-		secure(w.Header())
 		http.Error(w, "no such file; a stream's page is at /play/application/name", http.StatusNotFound)
 	}
 }
 
 // lead sends who has forgotten the last slash to the form. The query is the page's.
-func (h *handler) lead(w http.ResponseWriter, r *http.Request) {
+func lead(w http.ResponseWriter, r *http.Request) {
 	to := prefix
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
-	secure(w.Header())
 	http.Redirect(w, r, to, http.StatusFound)
 }
 
