@@ -46,8 +46,8 @@ type Muxer struct {
 
 // splice is what is to come of a publisher that goes on with a stream. It is immutable.
 type splice struct {
-	own    []*av.Track   // of the publisher that are known
-	tracks []*av.Track   // the same, and for kinds that are still to come, those of the one before
+	own    []*av.Track   // of the publisher that are known, those too that are not carried: one may be all that has come
+	tracks []*av.Track   // those of them that are picked, and for kinds that are still to come, those of the one before
 	until  time.Duration // by when they are to have come; 0: they have
 }
 
@@ -91,10 +91,10 @@ func (m *Muxer) Head(dst []byte, _ []*av.Track) []byte { return dst }
 // in prev. If its codec is another, it appends nothing, and Err tells from there on.
 func (m *Muxer) Config(dst []byte, tracks, prev []*av.Track, at time.Duration) []byte {
 	now, before := Select(tracks, m.Takes), Select(prev, m.Takes)
-	before = m.granted().complete(before) // by what is taken for granted until now
+	before = m.granted().complete(prev, before) // by what is taken for granted until now
 	m.note(tracks, prev, now, before, at)
 	s := m.granted()
-	now, before = s.complete(now), s.complete(before)
+	now, before = s.complete(tracks, now), s.complete(prev, before)
 	if len(before) == 0 {
 		return AppendInit(dst, now)
 	}
@@ -127,9 +127,9 @@ func (m *Muxer) granted() *splice {
 // note notices that another publisher goes on, and that all its tracks have come. Those who come to what lies behind already change nothing.
 func (m *Muxer) note(tracks, prev, now, before []*av.Track, at time.Duration) {
 	old := m.splice.Load()
-	if m.granted().has(now) {
+	if m.granted().has(tracks) {
 		if old != nil && old.until > 0 && len(now) == len(old.tracks) {
-			m.splice.CompareAndSwap(old, &splice{own: now, tracks: now})
+			m.splice.CompareAndSwap(old, &splice{own: tracks, tracks: now})
 		}
 		return
 	}
@@ -137,7 +137,7 @@ func (m *Muxer) note(tracks, prev, now, before []*av.Track, at time.Duration) {
 	if len(before) == 0 || again {
 		return
 	}
-	next := &splice{own: now, tracks: before}
+	next := &splice{own: tracks, tracks: before}
 	next.tracks, next.until = next.fill(now), at+spliceWait
 	if len(now) == len(next.tracks) {
 		next.until = 0
@@ -150,12 +150,12 @@ func (s *splice) has(tracks []*av.Track) bool {
 	return s != nil && slices.ContainsFunc(tracks, func(t *av.Track) bool { return slices.Contains(s.own, t) })
 }
 
-// complete returns the tracks, if they are the publisher's with those that come or came a little later.
-func (s *splice) complete(tracks []*av.Track) []*av.Track {
-	if !s.has(tracks) {
-		return tracks
+// complete returns what was picked of all the tracks, if they are the publisher's with those that come or came a little later.
+func (s *splice) complete(all, picked []*av.Track) []*av.Track {
+	if !s.has(all) {
+		return picked
 	}
-	return s.fill(tracks)
+	return s.fill(picked)
 }
 
 // fill adds the splice's tracks of the kinds that are missing, video first.

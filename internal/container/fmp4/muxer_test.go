@@ -140,6 +140,33 @@ func TestMuxerSequence(t *testing.T) {
 	}
 }
 
+// TestMuxerSpliceData: what comes first of a publisher that goes on may be what the format does not carry.
+func TestMuxerSpliceData(t *testing.T) {
+	sound, again, data := sim.NewTrack(2, av.AAC, 0), sim.NewTrack(2, av.AAC, 0), av.NewKLV(33)
+	of := func(t ...*av.Track) []*av.Track { return t }
+	u := func(track *av.Track, at time.Duration) *av.AccessUnit {
+		return &av.AccessUnit{Track: track, DTS: at, PTS: at, Key: true, Data: [][]byte{{1, 2, 3}}}
+	}
+	for _, comes := range []bool{true, false} {
+		var m Muxer
+		m.Config(nil, of(sound, av.NewKLV(33)), nil, 0)
+		b := m.Config(nil, of(data), of(sound, av.NewKLV(33)), time.Second)
+		b = m.Unit(b, of(data), u(data, time.Second))
+		tracks := of(data)
+		if comes {
+			tracks = of(again, data)
+			b = m.Config(b, tracks, of(data), time.Second+20*time.Millisecond)
+		}
+		if len(b) > 0 || m.Err() != nil {
+			t.Errorf("sound comes %v: %s, %v", comes, dump(b), m.Err())
+		}
+		b = m.Unit(nil, tracks, u(tracks[0], 4*time.Second))
+		if (len(b) > 0) != comes || errors.Is(m.Err(), ErrTracksChanged) == comes {
+			t.Errorf("sound comes %v: later %d bytes, %v", comes, len(b), m.Err())
+		}
+	}
+}
+
 // TestMuxerTakes: a codec that viewers cannot play is as absent as one that the format does not carry.
 func TestMuxerTakes(t *testing.T) {
 	e := sim.New(sim.Options{Video: av.H264, Audio: av.PCMA})
