@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -278,4 +279,24 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// patient is a ResponseWriter that is told until when it may write.
+type patient struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (p *patient) SetWriteDeadline(t time.Time) error {
+	p.until = t
+	return nil
+}
+
+// TestSlowClient: who has a slow link gets the files too, and not for ever.
+func TestSlowClient(t *testing.T) {
+	w := &patient{ResponseRecorder: httptest.NewRecorder()}
+	open(t, files()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/play/"+scriptName, nil))
+	if left := time.Until(w.until); left < 30*time.Second || left > 2*time.Minute {
+		t.Errorf("it has %v", left)
+	}
 }
