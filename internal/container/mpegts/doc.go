@@ -21,7 +21,7 @@
 //	b = m.Unit(b, tracks, u)
 //
 // A time of t becomes t + [Origin], the program clock reference is [Delay] behind the units. Tracks that have no form are left out:
-// [Carries] and [LeftOut] tell.
+// [Carries] tells.
 //
 // # Not supported
 //

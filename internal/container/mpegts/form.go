@@ -94,16 +94,6 @@ func Carries(t *av.Track) bool {
 	return ok
 }
 
-// LeftOut returns those of the tracks that a transport stream cannot carry.
-func LeftOut(tracks []*av.Track) (out []*av.Track) {
-	for _, t := range tracks {
-		if !Carries(t) {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
 // codecOf tells the codec of an elementary stream from its type and its descriptors. 0: none that we carry. detail is the channel
 // configuration of Opus.
 func codecOf(typ byte, descriptors []byte) (c av.Codec, detail byte) {
