@@ -71,9 +71,13 @@ const agentMax = 256
 // copied, lest it keep all of the HTTP request alive.
 func RequestOf(r *http.Request, key hub.Key, name string) hub.Request {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address stands for one that is no IP address
-	agent := r.UserAgent()
 	return hub.Request{
-		Key: key, Protocol: name, Remote: remote, Query: strings.Clone(r.URL.RawQuery),
-		Agent: strings.Clone(agent[:min(len(agent), agentMax)]),
+		Key: key, Protocol: name, Remote: remote, Query: strings.Clone(r.URL.RawQuery), Agent: strings.Clone(AgentOf(r)),
 	}
+}
+
+// AgentOf is as much as is kept of what a viewer says it is. It is a part of the request's text.
+func AgentOf(r *http.Request) string {
+	agent := r.UserAgent()
+	return agent[:min(len(agent), agentMax)]
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
+	"github.com/vigil-media/vigil/internal/stream"
 )
 
 // How the paths of playlists end.
@@ -77,7 +77,7 @@ func refuse(w http.ResponseWriter, err error) {
 		f.Code = http.StatusForbidden
 	case errors.Is(err, errLate):
 		f.Code, f.Error = http.StatusServiceUnavailable, "late"
-	case errors.Is(err, errBroken), errors.Is(err, errIdle): // who asks again gets another
+	case errors.Is(err, errBroken), errors.Is(err, errIdle), errors.Is(err, stream.ErrNoKey), errors.Is(err, stream.ErrTooSlow): // who asks again gets another
 		f.Code, f.Error = http.StatusServiceUnavailable, "late"
 	case errors.Is(err, io.EOF), errors.Is(err, hub.ErrUnpublished), errors.Is(err, hub.ErrSilent):
 		f.Code, f.Error = http.StatusNotFound, "ended"
@@ -105,15 +105,15 @@ func (s *server) playlist(w http.ResponseWriter, r *http.Request, path string, f
 		return false, err // else what there is: a publisher that is lost may come back, and players give up after a few errors
 	}
 	if fresh && s.cfg.Cookies {
-		http.SetCookie(w, &http.Cookie{
-			Name: cookieOf(format), Value: v.id, Path: (&url.URL{Path: v.path}).EscapedPath(), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+		http.SetCookie(w, &http.Cookie{ // without a path it is for the folder as the player writes it (RFC 6265, 5.1.4), whatever is in its name
+			Name: cookieOf(format), Value: v.id, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
 		})
 	}
 	d := e.Playlist
 	if a.skip {
 		d = e.Delta
 	}
-	n := send(w, r, d())
+	n := send(w, r, d(), fresh && s.cfg.Cookies)
 	v.viewing.Count(n)
 	return !fresh, nil
 }
@@ -135,73 +135,6 @@ func (n *rendition) awaitPlaylist(ctx context.Context, a ask) (*edition, error) 
 		return nil, fmt.Errorf("%w: %s=%d", errAhead, parameterMSN, a.msn)
 	}
 	return n.await(ctx, waitFactor*e.Target, func(e *edition) bool { return e.Ended || e.Has(a.msn, a.part) })
-}
-
-// send answers with a playlist, and returns how many bytes of it.
-func send(w http.ResponseWriter, r *http.Request, d *segment.Document) int {
-	h, body, tag := w.Header(), d.Body, `"`+d.ETag+`"`
-	h.Set("Vary", "Accept-Encoding")
-	if acceptsGzip(r) {
-		if z := d.Zipped(); z != nil {
-			h.Set("Content-Encoding", "gzip")
-			body, tag = z, `"`+d.ETag+`-gz"`
-		}
-	}
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", tag)
-	limit(w)
-	if match := r.Header.Get("If-None-Match"); match != "" && strings.Contains(match, tag) {
-		h.Del("Content-Encoding")
-		w.WriteHeader(http.StatusNotModified)
-		return 0
-	}
-	h.Set("Content-Type", typePlaylist)
-	return write(w, r, [][]byte{body})
-}
-
-// limit bounds the time for the answer, or for the next answerBytes of it.
-func limit(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // where there is none, nothing waits
-}
-
-// write writes a whole body, or for HEAD only how long it is, and returns how many bytes were taken.
-func write(w http.ResponseWriter, r *http.Request, body [][]byte) (n int) {
-	size := 0
-	for _, b := range body {
-		size += len(b)
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(size))
-	if r.Method == http.MethodHead {
-		w.WriteHeader(http.StatusOK)
-		return 0
-	}
-	for _, b := range body {
-		for len(b) > 0 {
-			m, err := w.Write(b[:min(len(b), answerBytes)])
-			n += m
-			if err != nil {
-				return n // the peer is gone
-			}
-			if b = b[m:]; len(b) > 0 {
-				limit(w)
-			}
-		}
-	}
-	return n
-}
-
-// acceptsGzip says whether gzip is among the codings that a request takes. That one may be said not to be wanted (q=0) is looked at too.
-func acceptsGzip(r *http.Request) bool {
-	for _, line := range r.Header["Accept-Encoding"] {
-		for item := range strings.SplitSeq(line, ",") {
-			coding, weight, _ := strings.Cut(strings.TrimSpace(item), ";")
-			if coding == "gzip" || coding == "*" {
-				q := strings.TrimPrefix(strings.TrimSpace(weight), "q=")
-				return strings.Trim(q, "0.") != "" || weight == ""
-			}
-		}
-	}
-	return false
 }
 
 // find returns the rendition that a file is of.
@@ -287,7 +220,6 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, n *rendition, f f
 	h.Set("Cache-Control", "max-age="+strconv.Itoa(int(max(age, 1)))+", immutable")
 	h.Set("Content-Type", mime)
 	h.Set("ETag", `"`+f.token+"-"+strconv.FormatUint(f.number, 36)+"."+strconv.Itoa(f.part)+`"`)
-	limit(w)
 	var sent int
 	if strings.Contains(r.Header.Get("Range"), ",") { // many small ranges would be more than the whole
 		r.Header.Del("Range")
@@ -296,7 +228,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, n *rendition, f f
 		h.Set("Accept-Ranges", "bytes")
 		sent = write(w, r, body)
 	} else {
-		p := &pieces{body: body}
+		p := &pieces{body: body, before: begin(w).next}
+		p.before(1)
 		http.ServeContent(w, r, "", time.Time{}, p)
 		sent = p.read
 	}

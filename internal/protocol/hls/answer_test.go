@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -13,7 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
+	"github.com/vigil-media/vigil/internal/sim"
 )
 
 // TestAnswers: what requests get that are well or not so well formed.
@@ -232,5 +235,90 @@ func TestManyNames(t *testing.T) {
 		}
 		i.Viewers(0)
 		i.empty()
+	})
+}
+
+// TestCookiePath: the cookie comes back for all names of streams.
+func TestCookiePath(t *testing.T) {
+	for _, name := range []string{"live/x", "live/a;b", "live/a b", "live/a(b)", "live/ü", "live/a,b", "live/x/y;z"} {
+		t.Run(name, func(t *testing.T) {
+			within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+				s := i.publish(name, usual())
+				s.send(time.Second)
+				path := "/" + strings.NewReplacer(" ", "%20", "ü", "%C3%BC").Replace(name)
+				c := i.guest("192.0.2.1", "a").later(t.Context(), path+"/hls.fmp4.m3u8")
+				s.send(3 * time.Second)
+				w := <-c
+				set := w.Result().Cookies()
+				if w.Code != http.StatusOK || len(set) != 1 {
+					t.Fatalf("%d %v", w.Code, w.Header())
+				}
+				if at := set[0].Path; at != "" && !strings.HasPrefix(path+"/", at) {
+					t.Errorf("the cookie of %s is for %s", path, at)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowReader: who is slow gets all of a large segment, by ranges too, but not for ever: what it reads stays in memory.
+func TestSlowReader(t *testing.T) {
+	for name, c := range map[string]struct {
+		header string
+		pace   int // bytes a second
+		whole  bool
+	}{
+		"whole": {"", 200_000, true}, "range": {"Range: bytes=0-\r\n", 200_000, true},
+		"too slow": {"", 14_000, false}, "range too slow": {"Range: bytes=0-\r\n", 14_000, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+				s := i.publish("live/x", sim.Options{Video: av.H264, KeySize: 4_000_000, Size: 100, GOP: 50})
+				s.send(time.Second)
+				g := i.guest("192.0.2.1", "a")
+				w := g.later(t.Context(), tsList)
+				s.send(8 * time.Second)
+				<-w
+				seg := "/live/x/" + g.list(tsList).Media.Segments[0].URI
+				conn, err := i.Dial(t.Context(), "HTTP")
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: h\r\n%s\r\n", seg, c.header)
+				begin := time.Now()
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				n := int64(0)
+				for err == nil {
+					var m int64
+					m, err = io.CopyN(io.Discard, resp.Body, int64(c.pace/2))
+					n += m
+					time.Sleep(500 * time.Millisecond)
+				}
+				if got := n == resp.ContentLength; got != c.whole || time.Since(begin) > 2*time.Minute {
+					t.Errorf("%d of %d bytes in %v: %v", n, resp.ContentLength, time.Since(begin), err)
+				}
+			})
+		})
+	}
+}
+
+// TestPrivate: what tells a visitor's id is kept by no cache.
+func TestPrivate(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		s.first(tsList, i.guest("192.0.2.9", "z"))
+		s.first(lowList, i.guest("192.0.2.9", "z"))
+		s.send(4 * time.Second)
+		g := i.guest("192.0.2.1", "a")
+		for n, target := range []string{tsList, tsList, mainList} {
+			w := g.get(target)
+			if got := strings.Contains(w.Header().Get("Cache-Control"), "private"); got != (n != 1) || w.Code != http.StatusOK {
+				t.Errorf("%s, %d: %d %v", target, n, w.Code, w.Header())
+			}
+		}
 	})
 }

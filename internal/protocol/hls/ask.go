@@ -29,6 +29,9 @@ const (
 	parameterSkip = "_HLS_skip"
 )
 
+// queryMost bounds what is left of a query in bytes: it is kept for each viewer.
+const queryMost = 4096
+
 // partMost is more parts than a segment has.
 const partMost = 1 << 16
 
@@ -40,12 +43,16 @@ func parseAsk(path, query string, format segment.Format) (ask, error) {
 	}
 	a := ask{key: key, format: format, part: -1, query: query}
 	if !strings.Contains(query, "_HLS_") && !strings.Contains(query, parameterSession) {
-		return a, nil
+		return a, a.bound()
 	}
 	var rest []string
 	part := ""
 	for item := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(item, "=")
+		if name != parameterSession && !strings.HasPrefix(name, "_HLS_") { // not ours: it may be anything
+			rest = append(rest, item)
+			continue
+		}
 		if value, err = url.QueryUnescape(value); err != nil {
 			return ask{}, fmt.Errorf("%w: %q", errQuery, name)
 		}
@@ -59,10 +66,6 @@ func parseAsk(path, query string, format segment.Format) (ask, error) {
 			part = value
 		case parameterSkip:
 			a.skip = value == "YES" || value == "v2"
-		default:
-			if !strings.HasPrefix(name, "_HLS_") {
-				rest = append(rest, item)
-			}
 		}
 		if err != nil {
 			return ask{}, fmt.Errorf("%w: %s=%q", errQuery, name, clip(value))
@@ -74,7 +77,15 @@ func parseAsk(path, query string, format segment.Format) (ask, error) {
 		}
 	}
 	a.query = strings.Join(rest, "&")
-	return a, nil
+	return a, a.bound()
+}
+
+// bound refuses a query that is too long to be kept.
+func (a ask) bound() error {
+	if len(a.query) > queryMost {
+		return fmt.Errorf("%w: %d bytes, at most %d", errQuery, len(a.query), queryMost)
+	}
+	return nil
 }
 
 // parsePart reads the number of a part: digits, and nothing else.

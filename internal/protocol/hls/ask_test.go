@@ -1,10 +1,15 @@
 package hls
 
 import (
+	"context"
+	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol/conformance"
 	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
 )
 
@@ -119,4 +124,37 @@ func nameOfFile(f file) string {
 		s += "." + strconv.Itoa(f.part)
 	}
 	return s + segment.SuffixPart
+}
+
+// clerk notes what it is asked.
+type clerk struct {
+	mu      sync.Mutex
+	queries []string
+}
+
+func (c *clerk) Authorize(_ context.Context, a hub.Action, q hub.Request) (hub.Permit, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a == hub.ActionPlay {
+		c.queries = append(c.queries, q.Query)
+	}
+	return hub.Permit{}, nil
+}
+
+// TestQuery: who decides about a viewer is told of the query what is not ours; there may be anything in that, but not without end.
+func TestQuery(t *testing.T) {
+	c := &clerk{}
+	within(t, conformance.Options{Auth: c}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		g := i.guest("192.0.2.1", "a")
+		s.first(lowList+"?session=secret&_HLS_msn=0&token=100%&_HLS_part=0", g)
+		if len(c.queries) != 1 || c.queries[0] != "token=100%" {
+			t.Errorf("asked with %q", c.queries)
+		}
+		s.first(mainList+"?token=100%", g)
+		s.first("/live/x/"+g.list(mainList + "?token=100%").Multivariant.Variants[0].URI, g)
+		if w := g.get(lowList + "?" + strings.Repeat("x", 5000)); w.Code != http.StatusBadRequest {
+			t.Errorf("a query of 5000 bytes: %d", w.Code)
+		}
+	})
 }

@@ -12,7 +12,9 @@ import (
 const (
 	answerTimeout = 20 * time.Second // for a peer to take answerBytes
 	answerBytes   = 256 << 10
+	answerMost    = time.Minute      // for a peer to take all of it
 	renditionIdle = 10 * time.Second // how long a stream is cut on after its last viewer
+	keptIdle      = 30 * time.Second // how long a kept connection may be silent: no segment is longer than a third of it
 	lookEvery     = time.Second      // between two looks at viewers that ask no more
 	heldAfterKick = time.Minute      // how long one who was kicked is refused
 	firstFactor   = 3                // target durations that a request waits for a playlist at most

@@ -3,8 +3,10 @@ package hls
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
@@ -39,13 +41,19 @@ type server struct {
 	cuts *task.Pool // of renditions
 	dir  *mirrors   // nil: there is no folder
 
+	began  time.Time
+	clock  atomic.Int64 // nanoseconds, in steps of lookEvery; stands still while the process is paused
+	looked time.Time    // when it moved on; look's
+
 	mu         sync.RWMutex // guards what follows; memory only
 	renditions map[renditionKey]*rendition
 	tokens     map[string]*rendition
 	visitors   map[string]*visitor      // by the id of their session
 	strangers  map[fingerprint]*visitor // those who have not shown yet that they keep a cookie
+	newcomers  map[netip.Addr]int       // how many visitors of an address have asked once
 	loaders    map[fingerprint]*visitor // the newest ones that look like that, whatever their query
-	floor      uint64                   // below which no rendition begins to count segments
+	floors     map[seriesKey]uint64     // below which a name's renditions do not begin to count segments, where that is more than the clock says
+	floor      uint64                   // the same of all
 	breaks     uint64                   // the same of discontinuities
 }
 
@@ -63,8 +71,9 @@ func serve(env protocol.Env, section conf.Section) (protocol.Server, error) {
 	s := &server{
 		env: env, cfg: cfg, cuts: env.Sessions("hls", renditionsMax), renditions: map[renditionKey]*rendition{},
 		tokens: map[string]*rendition{}, visitors: map[string]*visitor{}, strangers: map[fingerprint]*visitor{},
-		loaders: map[fingerprint]*visitor{},
+		loaders: map[fingerprint]*visitor{}, newcomers: map[netip.Addr]int{}, began: time.Now(), looked: time.Now(), floors: map[seriesKey]uint64{},
 	}
+	s.clock.Store(1) // 0 is no moment
 	s.done, s.stop = context.WithCancelCause(context.Background())
 	cfg.Always = cfg.Always || cfg.Dir != "" // who watches what others serve asks for nothing here
 	var err error
@@ -106,7 +115,7 @@ func (s *server) Run(ctx context.Context) error {
 
 // keeping says how the connections of viewers are served who come again.
 func (s *server) keeping() protocol.Keeping {
-	return protocol.Keeping{Done: s.done, Idle: s.cfg.Idle, Ours: routed, Serve: s}
+	return protocol.Keeping{Done: s.done, Idle: min(s.cfg.Idle, keptIdle), Ours: routed, Serve: s}
 }
 
 // suffixes are how the paths end that are ours.

@@ -136,6 +136,9 @@ func (g *guest) askCtx(ctx context.Context, method, target string, header ...str
 	w := httptest.NewRecorder()
 	g.HTTP.ServeHTTP(w, r)
 	for _, c := range w.Result().Cookies() {
+		if c.Path == "" {
+			c.Path = r.URL.EscapedPath()[:strings.LastIndexByte(r.URL.EscapedPath(), '/')+1]
+		}
 		g.cookies[c.Name] = c
 	}
 	return w

@@ -40,7 +40,7 @@ func (s *server) index(w http.ResponseWriter, r *http.Request, path string) erro
 		variant += "&" + a.query
 	}
 	body := fmt.Appendf(nil, "#EXTM3U\n#EXT-X-STREAM-INF:%s\n%s\n", attributes(e, v.stream), variant)
-	v.viewing.Count(send(w, r, segment.NewDocument(body)))
+	v.viewing.Count(send(w, r, segment.NewDocument(body), true))
 	return nil
 }
 

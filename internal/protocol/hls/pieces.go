@@ -7,9 +7,10 @@ import (
 
 // pieces is a body that lies in several pieces. It implements io.ReadSeeker.
 type pieces struct {
-	body [][]byte
-	at   int64
-	read int
+	body   [][]byte
+	at     int64
+	read   int
+	before func(n int) // is told before so many bytes are read
 }
 
 // Read implements io.Reader.
@@ -20,7 +21,9 @@ func (p *pieces) Read(b []byte) (int, error) {
 			from -= int64(len(piece))
 			continue
 		}
-		n := copy(b, piece[from:])
+		n := min(len(b), len(piece)-int(from))
+		p.before(n)
+		copy(b, piece[from:from+int64(n)])
 		p.at += int64(n)
 		p.read += n
 		return n, nil

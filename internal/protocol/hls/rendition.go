@@ -57,7 +57,7 @@ func (s *server) rendition(name hub.Key, live *stream.Stream, format segment.For
 	if n == nil {
 		n = &rendition{server: s, renditionKey: key, name: name, path: "/" + name.String() + "/", token: strings.ToLower(rand.Text()[:16]), idle: time.Now()}
 		n.ctx, n.cancel = context.WithCancelCause(s.done)
-		first := segment.Options{First: s.first(time.Now()), Breaks: s.breaks}
+		first := segment.Options{First: s.first(seriesKey{name, format}, time.Now()), Breaks: s.breaks}
 		n.current.Store(&edition{Edition: segment.Nothing(format), next: make(chan struct{})})
 		if s.done.Err() != nil {
 			return nil, hub.ErrClosing
@@ -72,13 +72,6 @@ func (s *server) rendition(name hub.Key, live *stream.Stream, format segment.For
 		n.viewers++
 	}
 	return n, nil
-}
-
-// first is the media sequence number that a rendition begins with: the number of seconds since 2024, so that it does not go back when a stream is
-// cut anew, by this process or the next. Under mu.
-func (s *server) first(now time.Time) uint64 {
-	const year2024 = 1_704_067_200
-	return max(uint64(max(now.Unix()-year2024, 0)), s.floor) //nolint:gosec // not negative
 }
 
 // run cuts the stream until it ends, or ctx.
@@ -142,10 +135,10 @@ func (c *cut) show() {
 	c.copies.offer(e)
 }
 
-// finish publishes what was in the making. A stream that has ended has a last playlist; if only this server ends, or nobody watches, players
-// are not told of an end, and will find what follows.
+// finish publishes what was in the making. A stream that has ended has a last playlist; if only this server ends, nobody watches, or the cutting
+// could not go on, players are not told of an end, and will find what follows.
 func (c *cut) finish(cause error) {
-	if errors.Is(cause, hub.ErrClosing) || errors.Is(cause, errIdle) || errors.Is(cause, hub.ErrStuck) {
+	if c.stream.Ended() == nil || errors.Is(cause, hub.ErrClosing) || errors.Is(cause, errIdle) || errors.Is(cause, hub.ErrStuck) {
 		return
 	}
 	c.cutter.End()
@@ -176,56 +169,6 @@ func (c *cut) outlook(ctx context.Context, e stream.Entry) []*av.Track {
 
 // readyTimeout is longer than a stream waits for its tracks.
 const readyTimeout = 3 * time.Second
-
-// options say how to cut a stream whose first units are these.
-func (c *cut) options(first []stream.Entry, o segment.Options) segment.Options {
-	cfg := c.server.cfg
-	o.Format, o.Token, o.Segment, o.Part, o.Window, o.Bytes = c.format, c.token, cfg.Segment, cfg.Part, cfg.Segments, int64(cfg.Memory)
-	if len(first) == 0 {
-		return o
-	}
-	lead := segment.Leader(c.format.Select(first[0].Tracks))
-	if lead == nil {
-		return o
-	}
-	for _, t := range c.stream.Stats().Tracks {
-		if t.Track.ID == lead.ID {
-			o.GOP = t.GOP
-		}
-	}
-	o.Frame = frameOf(lead, first)
-	return o
-}
-
-// frameOf is how long a unit of the leading track lasts: what most of the first ones lasted, on average, as stamps may be rounded; or what the track
-// says; 0: nobody knows.
-func frameOf(lead *av.Track, first []stream.Entry) time.Duration {
-	var steps []time.Duration
-	last := time.Duration(-1)
-	for _, e := range first {
-		if e.Track != lead {
-			continue
-		}
-		if last >= 0 && e.DTS > last {
-			steps = append(steps, e.DTS-last)
-		}
-		last = e.DTS
-	}
-	if len(steps) < 5 {
-		if lead.FrameRate > 0 {
-			return time.Duration(float64(time.Second) / lead.FrameRate)
-		}
-		return 0
-	}
-	slices.Sort(steps)
-	usual := steps[len(steps)/2]
-	steps = slices.DeleteFunc(steps, func(d time.Duration) bool { return d < usual/2 || d > usual*3/2 })
-	sum := time.Duration(0)
-	for _, d := range steps {
-		sum += d
-	}
-	return sum / time.Duration(len(steps))
-}
 
 // publish has requests get an edition from now on. final is why it is the last, or nil.
 func (n *rendition) publish(e *segment.Edition, final error) {
@@ -270,10 +213,14 @@ func (n *rendition) end(cause error) {
 	}
 }
 
+// lasts is how long one that has ended may be asked for.
+func (n *rendition) lasts() time.Duration { return cacheFactor*n.current.Load().Span() + renditionIdle }
+
 // retire has who comes from now on get another rendition, which counts on from this one. Under the server's mu.
 func (n *rendition) retire() {
 	s, last := n.server, n.current.Load()
-	s.floor, s.breaks = max(s.floor, last.Next()+1), max(s.breaks, last.Breaks())
+	s.raise(seriesKey{n.name, n.format}, last.Next()+1, time.Now())
+	s.breaks = max(s.breaks, last.Breaks())
 	if s.renditions[n.renditionKey] == n {
 		delete(s.renditions, n.renditionKey)
 	}

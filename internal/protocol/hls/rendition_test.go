@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/m3u8"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
@@ -356,4 +357,105 @@ func (i *inn) snapshot() (all []*rendition) {
 		all = append(all, n)
 	}
 	return all
+}
+
+// TestNoKey: players are not told of an end when the stream goes on, and only cutting it does not.
+func TestNoKey(t *testing.T) {
+	o := conformance.Options{Hub: hub.DefaultConfig()}
+	o.Hub.Limits.RingUnits = 2
+	within(t, o, func(t *testing.T, i *inn) {
+		e := usual()
+		e.Audio, e.GOP = 0, 100
+		s := i.publish("live/x", e)
+		s.send(time.Second)
+		g := i.guest("192.0.2.1", "a")
+		w := g.later(t.Context(), lowList)
+		s.send(9 * time.Second)
+		if (<-w).Code != http.StatusOK {
+			t.Fatal("it does not play")
+		}
+		var n *rendition
+		i.mu.Lock()
+		for _, n = range i.renditions {
+		}
+		i.mu.Unlock()
+		for range 1000 { // more at once than the ring holds
+			u := s.enc.Next()
+			u.Key, u.Data = false, [][]byte{{0x41, 1, 2}}
+			_ = s.Write(u)
+		}
+		for at := time.Now(); time.Since(at) < 35*time.Second; {
+			u := s.enc.Next()
+			u.Key, u.Data = false, [][]byte{{0x41, 1, 2}}
+			_ = s.Write(u)
+			time.Sleep(40 * time.Millisecond)
+			if at.IsZero() {
+				g.get(lowList)
+			}
+		}
+		synctest.Wait()
+		if n.current.Load().final == nil {
+			t.Fatal("it is still cut: the test is none")
+		}
+		if n.current.Load().Ended {
+			t.Errorf("the stream goes on, but players are told that it has ended: %v", n.current.Load().final)
+		}
+	})
+}
+
+// TestFewPictures: a part lasts as long as a picture of a camera that makes few of them.
+func TestFewPictures(t *testing.T) {
+	for _, gop := range []int{1, 2, 4, 20} {
+		within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+			s := i.publish("live/x", sim.Options{Video: av.H264, FPS: 1, GOP: gop, KeySize: 400, Size: 100})
+			s.send(20500 * time.Millisecond)
+			g := i.guest("192.0.2.1", "a")
+			w := g.later(t.Context(), lowList)
+			s.send(10 * time.Second)
+			<-w
+			p := g.list(lowList).Media
+			t.Log(gop, p.PartTarget, s.enc.Tracks()[0].FrameRate)
+			if p.PartTarget < time.Second {
+				t.Errorf("GOP %d: parts of %v", gop, p.PartTarget)
+			}
+		})
+	}
+}
+
+// TestNumbers: that one stream is cut into many segments a second does not move the numbers of others, which then would go back with the next process.
+func TestNumbers(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		s, o := i.publish("live/bad", sim.Options{Video: av.H264, GOP: 1, KeySize: 400}), i.publish("live/good", usual())
+		at := time.Duration(0)
+		bad := i.guest("192.0.2.1", "a")
+		for k := range 25 * 60 {
+			u := s.enc.Next()
+			at += 9 * time.Second
+			u.DTS, u.PTS = u.DTS+at, u.PTS+at
+			if err := s.Write(u); err != nil {
+				t.Fatal(err)
+			}
+			o.send(40 * time.Millisecond)
+			if k%25 == 0 {
+				i.guest(bad.addr, bad.agent).later(t.Context(), "/live/bad/hls.m3u8")
+			}
+		}
+		was := bad.list("/live/bad/hls.m3u8").Media.Last()
+		s.Finish(nil)
+		synctest.Wait()
+		g := i.guest("192.0.2.2", "a")
+		w := g.later(t.Context(), "/live/good/hls.m3u8")
+		o.send(5 * time.Second)
+		<-w
+		if n := g.list("/live/good/hls.m3u8").Media.Last(); n > 100 {
+			t.Errorf("after another stream with %d, this one is at %d", was, n)
+		}
+		s = i.publish("live/bad", usual())
+		w = bad.later(t.Context(), "/live/bad/hls.m3u8")
+		s.send(5 * time.Second)
+		<-w
+		if n := bad.list("/live/bad/hls.m3u8").Media.Last(); n <= was {
+			t.Errorf("the stream was at %d, and is at %d", was, n)
+		}
+	})
 }

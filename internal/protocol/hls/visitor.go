@@ -38,13 +38,15 @@ type visitor struct {
 	looks   fingerprint
 	session string
 	viewing *hub.Viewing
-	seen    atomic.Int64 // when it asked last: nanoseconds since 1970
-	asked   atomic.Int64 // when it asked for a playlist last, the same
-	from    string       // address and port that it came from first
-	proven  atomic.Bool  // it has come back with its id
-	waiting atomic.Int32 // requests that wait
-	gone    sync.Once    // it is released once
-	ended   atomic.Int64 // when that was: nanoseconds since 1970; 0: it was not
+	seen    atomic.Int64  // when it asked last, by the room's clock
+	asked   atomic.Int64  // when it asked for a playlist last: nanoseconds since the room began
+	from    string        // address and port that it came from first
+	proven  atomic.Bool   // it has come back with its id
+	came    time.Duration // when it asked first, since the room began
+	again   atomic.Bool   // it has asked for a playlist again later, or is forgotten: it is no newcomer
+	waiting atomic.Int32  // requests that wait
+	gone    sync.Once     // it is released once
+	ended   atomic.Int64  // when that was, by the room's clock; 0: it was not
 }
 
 // fingerprint is what a viewer is known by who keeps no cookie. The query is in it, as it may be what lets a viewer in.
@@ -92,7 +94,7 @@ func (s *server) known(r *http.Request, id string, p fingerprint) (v *visitor, p
 	if v == nil {
 		return nil, false
 	}
-	v.seen.Store(time.Now().UnixNano())
+	v.note()
 	if proven && !v.proven.Swap(true) {
 		s.mu.Lock()
 		if s.strangers[v.looks] == v { // the next who looks like it is another
@@ -106,13 +108,13 @@ func (s *server) known(r *http.Request, id string, p fingerprint) (v *visitor, p
 // twin says whether a request for a playlist, by one who looks like the visitor, is the first of another: it comes by another connection, sooner
 // than anybody asks again.
 func (v *visitor) twin(r *http.Request, a ask) bool {
-	return !a.waits && r.RemoteAddr != v.from && time.Now().UnixNano()-v.asked.Load() < int64(v.server.cfg.Segment/twinShare)
+	return !a.waits && r.RemoteAddr != v.from && int64(time.Since(v.server.began))-v.asked.Load() < int64(v.server.cfg.Segment/twinShare)
 }
 
 // loader returns the visitor who loads media of a rendition, or nil. Names of media have no query: who keeps no cookie is taken for the newest of
 // those who look the same.
 func (s *server) loader(r *http.Request, n *rendition) *visitor {
-	p := fingerprint{n.name, n.format, remoteOf(r), r.UserAgent(), ""}
+	p := fingerprint{n.name, n.format, remoteOf(r), protocol.AgentOf(r), ""}
 	if v, _ := s.known(r, "", p); v != nil {
 		return v
 	}
@@ -120,7 +122,7 @@ func (s *server) loader(r *http.Request, n *rendition) *visitor {
 	v := s.loaders[p]
 	s.mu.RUnlock()
 	if v != nil {
-		v.seen.Store(time.Now().UnixNano())
+		v.note()
 	}
 	return v
 }
@@ -129,7 +131,7 @@ func (s *server) loader(r *http.Request, n *rendition) *visitor {
 func (v *visitor) waits() (done func()) {
 	v.waiting.Add(1)
 	return func() {
-		v.seen.Store(time.Now().UnixNano())
+		v.note()
 		v.waiting.Add(-1)
 	}
 }
@@ -137,13 +139,17 @@ func (v *visitor) waits() (done func()) {
 // visitor returns the visitor whose request this is. One who is not known, or whose stream has ended while another is published, asks the hub to be
 // let in, which may take as long as it lets viewers wait for a stream.
 func (s *server) visitor(r *http.Request, a ask) (v *visitor, fresh bool, err error) {
-	p := fingerprint{a.key, a.format, remoteOf(r), r.UserAgent(), a.query}
+	p := fingerprint{a.key, a.format, remoteOf(r), protocol.AgentOf(r), a.query}
 	v, proven := s.known(r, a.session, p)
 	if v != nil && !proven && v.viewing.Ended() == nil && v.twin(r, a) {
 		v = nil
 	}
 	if v != nil {
-		v.asked.Store(time.Now().UnixNano())
+		now := time.Since(s.began)
+		v.asked.Store(int64(now))
+		if now-v.came > s.cfg.Segment/2 && !v.again.Swap(true) {
+			s.arrived(v.looks.addr)
+		}
 		cause := v.viewing.Ended()
 		switch {
 		case errors.Is(cause, hub.ErrKicked):
@@ -167,7 +173,17 @@ func remoteOf(r *http.Request) netip.Addr {
 // admit makes a visitor of one whom the hub lets in.
 func (s *server) admit(r *http.Request, a ask, p fingerprint) (*visitor, error) {
 	q := protocol.RequestOf(r, a.key, nameOf(a.format))
-	q.Session, q.Carries = s.env.NewID(), a.format.Carries
+	q.Session, q.Carries, q.Query = s.env.NewID(), a.format.Carries, strings.Clone(a.query)
+	if err := s.expect(p.addr); err != nil {
+		s.env.TurnedAway(s.logger(q), q, false, err)
+		return nil, err
+	}
+	came := false
+	defer func() {
+		if !came {
+			s.arrived(p.addr)
+		}
+	}()
 	patience, cancel := protocol.Join(r.Context(), s.done)
 	defer cancel()
 	viewing, err := s.env.Hub.Play(s.done, patience, q)
@@ -185,12 +201,13 @@ func (s *server) admit(r *http.Request, a ask, p fingerprint) (*visitor, error) 
 		s.env.TurnedAway(s.logger(q), q, false, err)
 		return nil, err
 	}
-	p.agent, p.query = q.Agent, strings.Clone(p.query)
+	p.agent, p.query = q.Agent, q.Query
 	v := &visitor{rendition: n, id: rand.Text(), looks: p, session: q.Session, viewing: viewing, from: strings.Clone(r.RemoteAddr)}
-	v.seen.Store(time.Now().UnixNano())
-	v.asked.Store(v.seen.Load())
+	v.note()
+	v.came = time.Since(s.began)
+	v.asked.Store(int64(v.came))
 	s.mu.Lock()
-	s.visitors[v.id], s.strangers[p], s.loaders[p.load()] = v, v, v
+	s.visitors[v.id], s.strangers[p], s.loaders[p.load()], came = v, v, v, true
 	s.mu.Unlock()
 	//nolint:contextcheck // it is the viewing's own life that ends: the operator waits for those that are kicked
 	context.AfterFunc(viewing.Context(), func() { v.release(viewing.Ended()) })
@@ -212,7 +229,7 @@ func (v *visitor) release(cause error) {
 		if ended := v.viewing.Ended(); ended != nil {
 			cause = ended
 		}
-		v.ended.Store(time.Now().UnixNano())
+		v.ended.Store(v.server.clock.Load())
 		v.viewing.Release(cause)
 		v.server.logger(v.viewing.Request()).Info("stopped playing", "stream", v.name, "cause", cause)
 	})
@@ -223,6 +240,9 @@ func (s *server) forget(v *visitor, cause error) {
 	s.mu.Lock()
 	if s.visitors[v.id] == v {
 		delete(s.visitors, v.id)
+		if !v.again.Swap(true) {
+			s.leaveNewcomers(v.looks.addr)
+		}
 		if s.strangers[v.looks] == v {
 			delete(s.strangers, v.looks)
 		}
@@ -235,64 +255,4 @@ func (s *server) forget(v *visitor, cause error) {
 	}
 	s.mu.Unlock()
 	v.release(cause)
-}
-
-// look forgets visitors who have left, and renditions that nobody watches, or that have ended long enough ago.
-func (s *server) look(now time.Time) {
-	var left []*visitor
-	s.mu.RLock()
-	for _, v := range s.visitors {
-		if ended := v.ended.Load(); ended > 0 && errors.Is(v.viewing.Ended(), hub.ErrKicked) {
-			if now.Sub(time.Unix(0, ended)) > heldAfterKick {
-				left = append(left, v)
-			}
-		} else if v.waiting.Load() == 0 && now.Sub(time.Unix(0, v.seen.Load())) > s.cfg.Idle {
-			left = append(left, v)
-		}
-	}
-	s.mu.RUnlock()
-	for _, v := range left {
-		s.forget(v, errLeft)
-	}
-	s.lookRenditions(now)
-}
-
-// lookRenditions is look for renditions.
-func (s *server) lookRenditions(now time.Time) {
-	var idle []*rendition
-	s.mu.Lock()
-	for token, n := range s.tokens {
-		switch {
-		case !n.over.IsZero() && now.Sub(n.over) > cacheFactor*n.current.Load().Span()+renditionIdle:
-			delete(s.tokens, token)
-		case n.over.IsZero() && n.viewers == 0 && now.Sub(n.idle) > renditionIdle && !s.cfg.Always:
-			n.retire()
-			idle = append(idle, n)
-		}
-	}
-	s.mu.Unlock()
-	for _, n := range idle {
-		n.cancel(errIdle)
-	}
-	if s.cfg.Always {
-		s.cutAll()
-	}
-}
-
-// cutAll begins the renditions of streams that nobody has asked for yet.
-func (s *server) cutAll() {
-	for _, i := range s.env.Hub.Snapshot().Streams {
-		live := s.env.Hub.Stream(i.Key)
-		if live == nil || !live.Ready() {
-			continue
-		}
-		for _, f := range []segment.Format{segment.TS, segment.FMP4} {
-			if len(f.Select(live.Tracks())) == 0 {
-				continue
-			}
-			if _, err := s.rendition(i.Key, live, f, false); err != nil {
-				s.env.Refusals.Logger(s.env.Log, "hls", netip.Addr{}).Warn("cannot cut a stream into segments", "protocol", nameOf(f), "stream", i.Key, "cause", err)
-			}
-		}
-	}
 }

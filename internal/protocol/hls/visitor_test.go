@@ -290,3 +290,81 @@ func TestReleasedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestNewcomers: one address does not get all places of viewers by asking once with many names; those who play make room for others.
+func TestNewcomers(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		player := i.guest("192.0.2.1", "player")
+		s.first(tsList, player)
+		s.send(5 * time.Second)
+		player.list(tsList)
+		for n := range newcomersMost {
+			if w := i.guest("192.0.2.1", fmt.Sprint("name ", n)).get(tsList); w.Code != http.StatusOK {
+				t.Fatalf("newcomer %d: %d", n, w.Code)
+			}
+		}
+		late := i.guest("192.0.2.1", "late")
+		if w := late.get(tsList); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("one more newcomer: %d", w.Code)
+		}
+		player.list(tsList)
+		if w := i.guest("192.0.2.2", "late").get(tsList); w.Code != http.StatusOK {
+			t.Errorf("a newcomer of another address: %d", w.Code)
+		}
+		s.send(i.cfg.Idle + 3*time.Second) // they have left
+		if w := late.get(tsList); w.Code != http.StatusOK {
+			t.Errorf("later: %d", w.Code)
+		}
+	})
+}
+
+// TestLongAgent: one who keeps no cookie is one viewer, however long the name of its player is.
+func TestLongAgent(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		g := i.guest("192.0.2.1", strings.Repeat("agent ", 60))
+		s.first(tsList, g)
+		s.send(5 * time.Second)
+		for range 5 {
+			clear(g.cookies)
+			p := g.list(tsList).Media
+			clear(g.cookies)
+			g.get("/live/x/" + p.Segments[0].URI)
+			s.send(time.Second)
+		}
+		i.knows(1)
+	})
+}
+
+// TestAsksOn: who asks on and on after the end of a stream does not keep it in memory.
+func TestAsksOn(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		g := i.guest("192.0.2.1", "a")
+		s.first(lowList, g)
+		s.watch(5*time.Second, lowList, g)
+		s.Finish(nil)
+		for range 60 {
+			time.Sleep(5 * time.Second)
+			g.get(lowList)
+		}
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if n := len(i.visitors); n > 0 {
+			t.Errorf("%d visitors of a stream that ended five minutes ago", n)
+		}
+	})
+}
+
+// TestPause: viewers have not left because the process was paused, or somebody has set the clock.
+func TestPause(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		s.first(tsList, i.guest("192.0.2.1", "a"))
+		i.look(time.Now().Add(time.Hour))
+		i.knows(1)
+		time.Sleep(i.cfg.Idle + 3*time.Second)
+		i.knows(0)
+	})
+}

@@ -13,7 +13,7 @@ const (
 	windowMost  = 4                      // times as many segments as are asked for may be in a playlist, where they are short
 	targetMost  = 10 * time.Second       // target duration, however far key pictures are apart
 	segmentMost = 32 << 20               // bytes of a segment
-	silence     = 500 * time.Millisecond // of the leading track, after which another leads
+	silence     = 500 * time.Millisecond // of the leading track, and two of its units, after which another leads
 	early       = 100 * time.Millisecond // that a key picture may come before a segment has its length
 	frameUsual  = 40 * time.Millisecond  // of a stream that does not tell
 	rounding    = 400 * time.Millisecond // that a segment may be longer than the target duration: whole seconds count (4.4.3.1)
@@ -85,7 +85,7 @@ func New(o Options) *Cutter {
 	}
 	c.target = min(ceil(max(gop-early, o.Segment), time.Second), targetMost)
 	if o.Format.Parts() && o.Part > 0 {
-		c.part = partTarget(o.Part, c.step)
+		c.part = min(partTarget(o.Part, c.step), c.target)
 	}
 	return c
 }
@@ -158,7 +158,7 @@ func (c *Cutter) leads(u *av.AccessUnit) bool {
 	case u.Track == c.lead:
 		c.stands = nil
 		return true
-	case c.stands == nil && c.open != nil && u.DTS-c.led > silence:
+	case c.stands == nil && c.open != nil && u.DTS-c.led > max(silence, 2*c.step):
 		c.stands = u.Track
 	}
 	return u.Track == c.stands

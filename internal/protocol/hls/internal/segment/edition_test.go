@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +172,20 @@ func TestDocument(t *testing.T) {
 	if z := NewDocument(make([]byte, 1000)).Zipped(); len(z) == 0 || len(z) > 100 {
 		t.Errorf("1000 zeros have %d bytes", len(z))
 	}
+}
+
+// TestZipCost: compressing a playlist does not cost a megabyte.
+func TestZipCost(t *testing.T) {
+	body := []byte(strings.Repeat("#EXTINF:2.000,\nabcdefghijklmnop-1234.hls.ts\n", 20))
+	r := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			if NewDocument(body).Zipped() == nil {
+				b.Fatal("not zipped")
+			}
+		}
+	})
+	if n := r.AllocedBytesPerOp(); n > 600_000 { // with the race detector a pool forgets
+		t.Errorf("%d bytes are allocated to compress %d", n, len(body))
+	}
+	t.Log(r, r.MemString())
 }

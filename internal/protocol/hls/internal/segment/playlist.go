@@ -35,13 +35,22 @@ func NewDocument(body []byte) *Document {
 	return &Document{Body: body, ETag: strconv.FormatUint(h.Sum64(), 36)}
 }
 
+// zippers are used again and again: a new one takes up a megabyte.
+var zippers = sync.Pool{New: func() any { //nolint:gochecknoglobals // a pool is for all
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
+	return z
+}}
+
 // Zipped is the body, compressed by gzip; nil if that is no shorter.
 func (d *Document) Zipped() []byte {
 	d.once.Do(func() {
 		var b bytes.Buffer
-		z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level is valid
-		_, _ = z.Write(d.Body)                          // memory takes it
+		z := zippers.Get().(*gzip.Writer) //nolint:forcetypeassert // there is nothing else in it
+		z.Reset(&b)
+		_, _ = z.Write(d.Body) // memory takes it
 		_ = z.Close()
+		z.Reset(nil) // what is in the pool is not to keep the playlist
+		zippers.Put(z)
 		if b.Len() < len(d.Body) {
 			d.zipped = b.Bytes()
 		}
