@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -94,6 +95,22 @@ func Describe(tracks []*av.Track) string {
 		names[i] = t.String()
 	}
 	return strings.Join(names, ", ")
+}
+
+// LeftOut says of a stream's tracks which viewers of a format do not get, and why; "" if there are none. carries is what the format has a place for,
+// picked what they get.
+func LeftOut(format string, carries func(*av.Track) bool, all, picked []*av.Track) string {
+	var lines []string
+	for _, t := range all {
+		switch {
+		case slices.Contains(picked, t):
+		case carries(t):
+			lines = append(lines, t.String()+": a viewer gets one track of "+t.Kind().String())
+		default:
+			lines = append(lines, t.String()+": "+format+" has no place for it")
+		}
+	}
+	return strings.Join(lines, "; ")
 }
 
 // PublisherCell returns the cell of a publisher's session, for what it does between two reads; title names the protocol. One that hangs there

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/av"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
 	"github.com/vigil-media/vigil/internal/stream"
 )
@@ -16,7 +17,11 @@ func (c *cut) options(first []stream.Entry, o segment.Options) segment.Options {
 	if len(first) == 0 {
 		return o
 	}
-	lead := segment.Leader(c.format.Select(first[0].Tracks))
+	picked := c.format.Select(first[0].Tracks)
+	if what := protocol.LeftOut(c.format.String(), c.format.Carries, first[0].Tracks, picked); what != "" {
+		c.server.env.Log.Warn("tracks are left out", "protocol", nameOf(c.format), "stream", c.name, "left_out", what)
+	}
+	lead := segment.Leader(picked)
 	if lead == nil {
 		return o
 	}

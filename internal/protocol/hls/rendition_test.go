@@ -459,3 +459,16 @@ func TestNumbers(t *testing.T) {
 		}
 	})
 }
+
+// TestLeftOut: tracks that segments have no place for are told of, and the others play.
+func TestLeftOut(t *testing.T) {
+	within(t, conformance.Options{}, func(t *testing.T, i *inn) {
+		o := usual()
+		o.Audio = av.G722
+		s := i.publish("live/x", o)
+		s.send(3 * time.Second)
+		g := i.guest("192.0.2.1", "a")
+		s.first(lowList, g)
+		i.Logged("tracks are left out", "hls-fmp4", "G722", "fMP4 has no place for it")
+	})
+}

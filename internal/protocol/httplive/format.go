@@ -1,13 +1,11 @@
 package httplive
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/flv"
 	"github.com/vigil-media/vigil/internal/container/fmp4"
 	"github.com/vigil-media/vigil/internal/container/mpegts"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/stream"
 )
 
@@ -103,17 +101,7 @@ func (f *format) offer(all []*av.Track) (picked []*av.Track, media string, err e
 
 // leftOut says of a stream's tracks which viewers do not get, and why; "" if there are none.
 func (f *format) leftOut(all, picked []*av.Track) string {
-	var lines []string
-	for _, t := range all {
-		switch {
-		case slices.Contains(picked, t):
-		case f.carries(t):
-			lines = append(lines, t.String()+": a viewer gets one track of "+t.Kind().String())
-		default:
-			lines = append(lines, t.String()+": "+f.name+" has no place for it")
-		}
-	}
-	return strings.Join(lines, "; ")
+	return protocol.LeftOut(f.name, f.carries, all, picked)
 }
 
 // codecs is what the room can play, in one format or another.

@@ -13,6 +13,7 @@ const (
 	windowMost  = 4                      // times as many segments as are asked for may be in a playlist, where they are short
 	targetMost  = 10 * time.Second       // target duration, however far key pictures are apart
 	segmentMost = 32 << 20               // bytes of a segment
+	bytesShare  = 4                      // of those that are kept may one segment have
 	silence     = 500 * time.Millisecond // of the leading track, and two of its units, after which another leads
 	early       = 100 * time.Millisecond // that a key picture may come before a segment has its length
 	frameUsual  = 40 * time.Millisecond  // of a stream that does not tell
@@ -230,7 +231,7 @@ func (c *Cutter) cut(u *av.AccessUnit) bool {
 		begins && u.Track.Kind() != av.Video && long+step > c.opt.Segment,
 		long+step > c.target+rounding,
 		full && c.last(),
-		c.open.Size+c.packer.size() > segmentMost:
+		int64(c.open.Size+c.packer.size()) > min(segmentMost, c.opt.Bytes/bytesShare):
 		c.finish(u.DTS)
 		return true
 	case full:

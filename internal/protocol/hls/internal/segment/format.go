@@ -18,6 +18,9 @@ const (
 	FMP4               // fragmented MP4
 )
 
+// String is the format's name for people.
+func (f Format) String() string { return [...]string{"MPEG-TS", "fMP4"}[f] }
+
 // Carries says whether there is a place for a track.
 func (f Format) Carries(t *av.Track) bool {
 	if f == TS {
