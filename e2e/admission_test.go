@@ -533,7 +533,6 @@ func TestDescriptorsTaken(t *testing.T) {
 // TestStorm kills the server under an audience, and starts it again: all come back at once, and again every 500 ms, without jitter
 // (card Q03, scaled down).
 func TestStorm(t *testing.T) {
-	t.Parallel()
 	const publishers, players = 10, 150
 	ports := freePorts(t, 2)
 	settings := []string{"rtmp.listen=" + ports[0], "http.listen=" + ports[1], "rtsp.listen=127.0.0.1:0", "data=" + t.TempDir()}
