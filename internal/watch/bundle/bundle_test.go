@@ -93,7 +93,9 @@ func TestAllParts(t *testing.T) {
 	board := watch.NewBoard()
 	board.Claim(watch.Label{Class: watch.Shard, Name: "shard 1"}).Begin()
 	g, _ := task.NewGroup(t.Context())
-	g.Go("sits about", func(ctx context.Context) error { <-ctx.Done(); return nil })
+	sits := make(chan struct{}) // it has its name once it runs
+	g.Go("sits about", func(ctx context.Context) error { close(sits); <-ctx.Done(); return nil })
+	<-sits
 	b := collect(t, patient(), Sources{
 		Reason: "a test", Board: board, Recorder: r,
 		Log:      func() []byte { return []byte("a line\n") },
