@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -25,7 +26,7 @@ type Keeping struct {
 
 // Limits of connections that were taken over.
 const (
-	keptHeaderMax = 32 << 10        // bytes of a request's head
+	keptHeaderMax = 32 << 10        // bytes of a request's head, and of a body, which nobody here wants
 	keptWrite     = 5 * time.Second // for an answer, if its handler sets no other limit
 	keptBuffer    = 2 << 10         // that is read ahead
 	keptHead      = 512             // bytes of an answer's head, about
@@ -90,7 +91,6 @@ func (c *kept) next(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	c.limit.N = 1 << 62 // a body is bounded by who reads it
 	r.RemoteAddr = c.remote
 	if c.conn.SetWriteDeadline(time.Now().Add(keptWrite)) != nil || c.Done.Err() != nil {
 		return false
@@ -102,7 +102,6 @@ func (c *kept) next(ctx context.Context) bool {
 	if ours {
 		c.Serve.ServeHTTP(&c.answer, r.WithContext(ctx))
 	} else {
-		_ = c.conn.SetReadDeadline(time.Time{}) // as the HTTP server leaves it
 		c.all.ServeHTTP(&c.answer, r.WithContext(ctx))
 	}
 	return !c.taken && c.answer.end() == nil && !c.answer.last
@@ -239,7 +238,7 @@ func (a *reply) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if a.status != 0 {
 		return nil, nil, errors.New("the answer has begun")
 	}
-	a.taken = true
+	a.taken, a.limit.N = true, math.MaxInt64 // what comes now is bounded by who reads it
 	return a.conn, bufio.NewReadWriter(a.in, bufio.NewWriter(a.conn)), nil
 }
 

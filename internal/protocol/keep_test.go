@@ -175,6 +175,17 @@ func TestKeepEnds(t *testing.T) {
 			k.gone()
 		})
 	}
+	t.Run("a body too long", func(t *testing.T) {
+		k := newKeeper(t, 5*time.Second)
+		const size = 4 * keptHeaderMax
+		if _, err := fmt.Fprintf(k.conn, "POST /else HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(k.conn, strings.Repeat("x", size)) // it may be closed meanwhile
+		if b, _ := io.ReadAll(k.in); len(b) == 0 || len(b) > keptHeaderMax+keptHead {
+			t.Errorf("%d bytes of an answer that repeats the body", len(b))
+		}
+	})
 	t.Run("silence", func(t *testing.T) {
 		k := newKeeper(t, 100*time.Millisecond)
 		k.gone()

@@ -22,8 +22,23 @@ func (c CORS) Allow(h http.Header) {
 	}
 }
 
-// Preflight answers OPTIONS.
-func (c CORS) Preflight(w http.ResponseWriter) {
+// Asks says whether a request asks for something, by GET or HEAD, and sets the header fields of Allow. If it does not, it is answered.
+func (c CORS) Asks(w http.ResponseWriter, r *http.Request) bool {
+	c.Allow(w.Header())
+	switch r.Method {
+	case http.MethodHead, http.MethodGet:
+		return true
+	case http.MethodOptions:
+		c.preflight(w)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)
+	}
+	return false
+}
+
+// preflight answers OPTIONS.
+func (c CORS) preflight(w http.ResponseWriter) {
 	if c != "" {
 		w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 		w.Header().Set("Access-Control-Allow-Headers", "*")

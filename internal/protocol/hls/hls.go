@@ -136,16 +136,7 @@ func routed(path string) bool {
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.cfg.CORS.Allow(w.Header())
-	switch r.Method {
-	case http.MethodOptions:
-		s.cfg.CORS.Preflight(w)
-	case http.MethodHead, http.MethodGet:
-		if s.answer(w, r) && r.Method == http.MethodGet {
-			protocol.Keep(w, r, s.keeping())
-		}
-	default:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		protocol.Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)
+	if s.cfg.CORS.Asks(w, r) && s.answer(w, r) && r.Method == http.MethodGet {
+		protocol.Keep(w, r, s.keeping())
 	}
 }

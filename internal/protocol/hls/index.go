@@ -9,7 +9,6 @@ import (
 	"github.com/vigil-media/vigil/internal/av"
 	"github.com/vigil-media/vigil/internal/container/fmp4"
 	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
-	"github.com/vigil-media/vigil/internal/stream"
 )
 
 // index answers a request for the multivariant playlist: one variant, of fMP4, or of TS if that is what has a place for the stream.
@@ -39,18 +38,14 @@ func (s *server) index(w http.ResponseWriter, r *http.Request, path string) erro
 	if a.query != "" {
 		variant += "&" + a.query
 	}
-	body := fmt.Appendf(nil, "#EXTM3U\n#EXT-X-STREAM-INF:%s\n%s\n", attributes(e, v.stream), variant)
+	body := fmt.Appendf(nil, "#EXTM3U\n#EXT-X-STREAM-INF:%s\n%s\n", attributes(e), variant)
 	v.viewing.Count(send(w, r, segment.NewDocument(body), true))
 	return nil
 }
 
 // attributes describes a variant (RFC 8216bis, 4.4.6.2).
-func attributes(e *edition, live *stream.Stream) string {
+func attributes(e *edition) string {
 	peak, average := rates(e)
-	if peak == 0 { // no segment is complete
-		average = max(live.BitRate(), 1)
-		peak = average * 3 / 2
-	}
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "BANDWIDTH=%.0f,AVERAGE-BANDWIDTH=%.0f", peak, average)
 	var codecs []string
@@ -77,16 +72,13 @@ func attributes(e *edition, live *stream.Stream) string {
 	return b.String()
 }
 
-// rates are the highest bit rate of a segment, and that of all, in bits a second.
+// rates are the highest bit rate of a segment, and that of all, in bits a second. There is one at least, which lasts.
 func rates(e *edition) (peak, average float64) {
 	var size int
 	var d time.Duration
 	for _, s := range e.Segments {
 		peak = max(peak, float64(s.Size)*8/s.Duration.Seconds())
 		size, d = size+s.Size, d+s.Duration
-	}
-	if d == 0 {
-		return 0, 0
 	}
 	return peak, float64(size) * 8 / d.Seconds()
 }

@@ -55,13 +55,13 @@ func (s *server) rendition(name hub.Key, live *stream.Stream, format segment.For
 	defer s.mu.Unlock()
 	n := s.renditions[key]
 	if n == nil {
+		if s.done.Err() != nil {
+			return nil, hub.ErrClosing
+		}
 		n = &rendition{server: s, renditionKey: key, name: name, path: "/" + name.String() + "/", token: strings.ToLower(rand.Text()[:16]), idle: time.Now()}
 		n.ctx, n.cancel = context.WithCancelCause(s.done)
 		first := segment.Options{First: s.first(seriesKey{name, format}, time.Now()), Breaks: s.breaks}
 		n.current.Store(&edition{Edition: segment.Nothing(format), next: make(chan struct{})})
-		if s.done.Err() != nil {
-			return nil, hub.ErrClosing
-		}
 		if err := s.cuts.Go(n.ctx, "hls "+name.String(), func(ctx context.Context) { n.run(ctx, first) }); err != nil {
 			n.cancel(err)
 			return nil, fmt.Errorf("%w: %w", hub.ErrLimit, err)

@@ -63,14 +63,7 @@ func (s *server) logger(name, session string, k hub.Key) *slog.Logger {
 
 // ServeHTTP implements http.Handler.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.cfg.CORS.Allow(w.Header())
-	switch r.Method {
-	case http.MethodOptions:
-		e.cfg.CORS.Preflight(w)
-	case http.MethodHead, http.MethodGet:
+	if e.cfg.CORS.Asks(w, r) {
 		e.play(w, r)
-	default:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		protocol.Refusal{Code: http.StatusMethodNotAllowed, Error: "method", Message: r.Method + " is not possible here"}.Answer(w)
 	}
 }

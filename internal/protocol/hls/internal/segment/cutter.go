@@ -58,7 +58,6 @@ type Cutter struct {
 	lead   *av.Track
 	stands *av.Track     // leads while lead is silent; nil: it is not
 	led    time.Duration // DTS of the newest unit that led
-	newest time.Duration // DTS of the newest unit
 	step   time.Duration // between the newest two units that led
 	clock  wallclock
 
@@ -140,7 +139,6 @@ func (c *Cutter) Add(e Entry) (changed bool) {
 		changed = true
 	}
 	c.key = c.key || u.Key && u.Track == c.lead
-	c.newest = max(c.newest, u.DTS)
 	if leads {
 		c.led = u.DTS
 	}
