@@ -16,7 +16,10 @@ function withLibrary(job: Job): Player {
   const hls = new Hls({
     lowLatencyMode: true,
     enableWorker: false, // what is fMP4 already is not much work, and the page's policy needs no exception
-    backBufferLength: 10,
+    // What has been shown is left to the browser to drop, when its quota is used up. hls.js 1.7.4 may forget the parts of the segment that it is
+    // loading when it drops something itself (fragment-tracker: a part that has come and is not in the buffer yet counts as evicted), and then
+    // stands at the end of that segment until a seek.
+    backBufferLength: Infinity,
     liveDurationInfinity: true,
     maxLiveSyncPlaybackRate: 1.1,
     xhrSetup: (xhr, url) => {
