@@ -11,13 +11,15 @@ import (
 	"github.com/vigil-media/vigil/internal/protocol/hls/internal/segment"
 )
 
-// index answers a request for the multivariant playlist: one variant, of fMP4, or of TS if that is what has a place for the stream.
+// index answers a request for the multivariant playlist: one variant, of fMP4, or of TS if that is what has a place for the stream, or if the stream is
+// not served as fMP4.
 func (s *server) index(w http.ResponseWriter, r *http.Request, path string) error {
 	a, err := parseAsk(path, r.URL.RawQuery, segment.FMP4)
 	if err != nil {
 		return err
 	}
-	if live := s.env.Hub.Stream(a.key); live != nil && live.Ready() && len(segment.FMP4.Select(live.Tracks())) == 0 {
+	if live := s.env.Hub.Stream(a.key); live != nil && live.Ready() && len(segment.FMP4.Select(live.Tracks())) == 0 ||
+		!s.env.Hub.Serves(a.key, protocolFMP4) {
 		a.format = segment.TS
 	}
 	v, _, err := s.visitor(r, a)

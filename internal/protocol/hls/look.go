@@ -86,7 +86,7 @@ func (s *server) cutAll() {
 			continue
 		}
 		for _, f := range []segment.Format{segment.TS, segment.FMP4} {
-			if len(f.Select(live.Tracks())) == 0 {
+			if len(f.Select(live.Tracks())) == 0 || !i.Terms.ServedBy(nameOf(f)) {
 				continue
 			}
 			if _, err := s.rendition(i.Key, live, f, false); err != nil {

@@ -77,6 +77,39 @@ func TestAlways(t *testing.T) {
 	})
 }
 
+// TestAlwaysAsServed: a format in which a stream is not served is not cut for nobody.
+func TestAlwaysAsServed(t *testing.T) {
+	c := hub.DefaultConfig()
+	c.Serves = map[string]bool{protocolFMP4: false}
+	within(t, conformance.Options{Hub: c, Settings: []string{"hls.always=true"}}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		s.send(time.Minute)
+		if n := i.cutting(); n != 1 {
+			t.Errorf("%d formats are cut", n)
+		}
+		s.Finish(nil)
+		time.Sleep(2 * time.Minute)
+		i.empty()
+	})
+}
+
+// TestIndexAsServed: the multivariant playlist names a format in which the stream is served.
+func TestIndexAsServed(t *testing.T) {
+	c := hub.DefaultConfig()
+	c.Serves = map[string]bool{protocolFMP4: false}
+	within(t, conformance.Options{Hub: c, Settings: []string{"hls.always=true"}}, func(t *testing.T, i *inn) {
+		s := streamed(i)
+		s.send(time.Minute)
+		g := i.guest("192.0.2.1", "x")
+		if w := g.get(strings.Replace(tsList, "hls.m3u8", "index.m3u8", 1)); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "\nhls.m3u8?") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		s.Finish(nil)
+		time.Sleep(2 * time.Minute)
+		i.empty()
+	})
+}
+
 // judged holds successive answers for a playlist to the specification.
 type judged struct {
 	m3u8.History
