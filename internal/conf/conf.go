@@ -10,11 +10,12 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Source says where the configuration is read from. Set wins over Env, Env over the file, the file over Known's
-// defaults.
+// Source says where the configuration is read from. Set wins over Env, Env over Kept, that over the file, the file over
+// Known's defaults.
 type Source struct {
 	File string   // path; "" for no file
 	Data []byte   // when not nil: the file's text, and File is only its name in messages
+	Kept []byte   // what was changed while the server ran, as WriteKept writes it
 	Env  []string // as os.Environ gives it; only VIGIL_… is looked at
 	Set  []string // key=value, from --set; of the same key the last wins
 
@@ -25,10 +26,11 @@ type Source struct {
 
 // Config is a configuration that was read and merged.
 type Config struct {
-	known schema
-	keys  []string // full dotted keys, for hints
-	tree  map[string]any
-	where map[string]Position
+	source Source // its file is read
+	known  schema
+	keys   []string // full dotted keys, for hints
+	tree   map[string]any
+	where  map[string]Position
 }
 
 // Load reads all layers and checks each, every key and value of it, against Known; then it merges them and checks
@@ -38,6 +40,7 @@ func Load(src Source) (*Config, error) {
 	c := &Config{known: src.Known, where: map[string]Position{}}
 	c.keys = c.known.keys()
 	layers, problems := src.layers(c.keys)
+	c.source = src
 	k := koanf.New(".")
 	for _, l := range layers {
 		problems = append(problems, c.fits(l)...)
@@ -54,6 +57,13 @@ func Load(src Source) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// With returns the configuration that there would be with another Kept, all else being as it was when c was loaded. The error is [Problems].
+func (c *Config) With(kept []byte) (*Config, error) {
+	src := c.source
+	src.Kept = kept
+	return Load(src)
 }
 
 // Section gives what stands under name; it may be absent, which is no error.

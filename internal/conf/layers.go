@@ -12,7 +12,7 @@ const envPrefix = "VIGIL_"
 const envFile = "VIGIL_CONFIG"
 
 // layers reads every source, in the order in which they win. keys are the known dotted keys.
-func (s Source) layers(keys []string) ([]layer, Problems) {
+func (s *Source) layers(keys []string) ([]layer, Problems) {
 	var all []layer
 	var problems Problems
 	data := s.Data
@@ -21,6 +21,7 @@ func (s Source) layers(keys []string) ([]layer, Problems) {
 		if data, err = readFile(s.File); err != nil {
 			problems = append(problems, unreadable(s.File, err))
 		}
+		s.Data = data // as it is now
 	}
 	if data != nil {
 		name := s.File
@@ -29,6 +30,10 @@ func (s Source) layers(keys []string) ([]layer, Problems) {
 		}
 		l, ps := parseYAML(name, data)
 		all, problems = append(all, l), append(problems, ps...)
+	}
+	if len(s.Kept) > 0 {
+		kept, ps := s.kept()
+		all, problems = append(all, kept...), append(problems, ps...)
 	}
 	for _, text := range slices.Sorted(slices.Values(s.Env)) {
 		name, value, _ := strings.Cut(text, "=")

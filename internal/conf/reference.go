@@ -53,6 +53,8 @@ func written(v reflect.Value) string {
 		return duration(x)
 	case Secret:
 		return `""`
+	case Masker:
+		return quoted(x.Mask())
 	case encoding.TextMarshaler:
 		if text, err := x.MarshalText(); err == nil {
 			return quoted(string(text))
@@ -61,6 +63,12 @@ func written(v reflect.Value) string {
 	switch v.Kind() { //nolint:exhaustive // the others print as they are
 	case reflect.String:
 		return quoted(v.String())
+	case reflect.Struct:
+		var items []string
+		for _, f := range fields(v.Type()) {
+			items = append(items, f.name+": "+written(v.Field(f.index)))
+		}
+		return "{" + strings.Join(items, ", ") + "}"
 	case reflect.Map:
 		return "{}"
 	case reflect.Slice:

@@ -13,6 +13,10 @@ const masked = "***"
 // fields: fmt does not ask the methods of an unexported field and would print the text.
 type Secret string
 
+// Masker is a setting in which secrets may stand among other things, such as a URL with a password. Mask gives it with *** in their place:
+// [Config.Masked] and [Reference] show it so.
+type Masker interface{ Mask() string }
+
 // Reveal gives the secret's text.
 func (s Secret) Reveal() string { return string(s) }
 
