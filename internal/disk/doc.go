@@ -5,6 +5,8 @@
 // What is worth little after a loss of power, and comes often, is written by [Store.Put] into a folder that [OpenShared] has opened, for other programs
 // to read: whole or not at all as well, but without waiting for the disk.
 //
+// What others want to read of a folder that is not ours, a [Tree] reads, through the folder's volume.
+//
 // The package knows neither what is in the files nor who wants them.
 //
 // A disk is an unreliable remote service: any call may block for as long as the disk does. A [Volume] is the bulkhead in front of it: four

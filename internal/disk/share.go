@@ -39,7 +39,8 @@ func (s *Store) Put(name string, pieces [][]byte, perm fs.FileMode) error {
 	const tries = 3 // somebody may remove an empty folder on the way just then
 	var err error
 	for range tries {
-		if err = s.put(name, pieces, perm); !errors.Is(err, fs.ErrNotExist) {
+		// What is made on the way may have been there when it was to be made, and be gone when it is looked at.
+		if err = s.put(name, pieces, perm); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			break
 		}
 	}
