@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -10,11 +11,12 @@ type gauge struct {
 	beat    atomic.Int64 // instant at which it was last seen to move
 	pending atomic.Int64 // instant of the oldest poke that it has not answered; 0: none
 	walks   atomic.Uint64
-	last    atomic.Int64 // nanoseconds that the last turn took
-	longest atomic.Int64 // nanoseconds that the longest took
-	stuck   atomic.Int64 // links whose sockets are full
-	spread  atomic.Int64 // nanoseconds between two sends to a viewer, when overloaded
-	lost    atomic.Int64 // pilots that were deposed and have yet to come back
+	last    atomic.Int64  // nanoseconds that the last turn took
+	longest atomic.Int64  // nanoseconds that the longest took
+	stuck   atomic.Int64  // links whose sockets are full
+	spread  atomic.Int64  // nanoseconds between two sends to a viewer, when overloaded
+	share   atomic.Uint64 // of the newest second that it was busy: the bits of a float64
+	lost    atomic.Int64  // pilots that were deposed and have yet to come back
 }
 
 // asked notes a poke, under the shard's mu.
@@ -43,6 +45,7 @@ type Progress struct {
 	Pending  time.Duration // since the oldest poke that it has not answered; 0: none
 	Last     time.Duration // that its last turn took
 	Longest  time.Duration // that its longest turn took
+	Busy     float64       // share of its time, over about the last second
 	Interval time.Duration // between two sends to a viewer, when it is overloaded; 0: pictures are sent at once
 	Deposed  int           // goroutines that hang about a viewer each, and that the shard goes on without
 }
@@ -59,6 +62,9 @@ func (e *Egress) Progress() []Progress {
 		}
 		if at := s.beat.Load(); at != 0 {
 			all[i].Beat = time.Duration(int64(now) - at)
+		}
+		if all[i].Beat < 2*busySpan { // one that has nothing to do does not measure
+			all[i].Busy = math.Float64frombits(s.share.Load())
 		}
 		if at := s.pending.Load(); at != 0 {
 			all[i].Pending = time.Duration(int64(now) - at)

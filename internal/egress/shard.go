@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -430,6 +431,7 @@ func (s *shard) judge() {
 	}
 	share := float64(s.busy) / float64(span)
 	s.busy, s.busyFrom, s.busyShare = 0, s.now, share
+	s.share.Store(math.Float64bits(share))
 	before := s.interval
 	switch {
 	case share > busyHigh && before < intervalMax:

@@ -50,7 +50,7 @@ func refuses(t testing.TB, change func(c *Config), auth Authorizer, want error) 
 	}
 	n := 0
 	return func() {
-		if n++; n%1000 == 1 && h.cfg.Publish.OnConflict != Reject {
+		if n++; n%1000 == 1 && h.cfg().Publish.OnConflict != Reject {
 			if _, ask, _ := h.attempts.begin(a, q.Query); ask { // or else it gets too old
 				h.attempts.settle(a, v, false)
 			}

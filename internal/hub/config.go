@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/conf"
@@ -17,6 +19,7 @@ type PublishConfig struct {
 	ResumeWindow     time.Duration     `yaml:"resume_window" doc:"how long viewers stay when a publisher is lost, for one that resumes; 0s: not at all"`
 	MaxSilence       time.Duration     `yaml:"max_silence" doc:"a publisher that completes no media unit for so long is ended"`
 	ModifyStamp      stream.StampMode  `yaml:"modify_stamp" doc:"time of media: relative (the encoder's steps, jumps mended), absolute (the encoder's clock, jumps mended), receive (when it came)"`
+	Audio            bool              `yaml:"audio" doc:"keep the sound of streams; off: it is dropped, unless the answer of on_publish says otherwise. A change holds for publishers that come then"`
 	IdleDelay        time.Duration     `yaml:"idle_delay" doc:"a stream without viewers for so long is reported, and closed with close_idle"`
 	CloseIdle        bool              `yaml:"close_idle" doc:"close a stream that nobody watches"`
 }
@@ -62,6 +65,14 @@ type Config struct {
 	// Probe is the token of the server's own end-to-end probe: see [Hub.Probe]. "": there is none. It is made anew with each run, and no
 	// part of the configuration.
 	Probe string
+
+	// Decision is how long the authorizer may take. 0: 5 seconds. It is what the rooms that ask it are configured to, and no setting of the
+	// hub's.
+	Decision time.Duration
+
+	// Serves says by which protocols streams may be watched whose publishers' permits do not say, by the names that viewers give in
+	// requests; a protocol that is not in it may be used. Nobody changes the map. It is the configuration's of rooms that know protocols.
+	Serves map[string]bool
 }
 
 // DefaultConfig returns the settings that hold when nothing is configured.
@@ -69,7 +80,7 @@ func DefaultConfig() Config {
 	return Config{
 		Publish: PublishConfig{
 			OnConflict: Challenge, ChallengeTimeout: 2 * time.Second, ResumeWindow: 15 * time.Second, MaxSilence: 5 * time.Second,
-			ModifyStamp: stream.Relative, IdleDelay: 20 * time.Second,
+			ModifyStamp: stream.Relative, Audio: true, IdleDelay: 20 * time.Second,
 		},
 		Play: PlayConfig{Wait: 5 * time.Second},
 		Limits: LimitsConfig{
@@ -138,9 +149,26 @@ func (c *LimitsConfig) Validate() error {
 	return nil
 }
 
-func (c *Config) streamOptions() stream.Options {
+// resolve returns the terms of a stream whose publisher is let in now with the terms of its permit.
+func (c *Config) resolve(t Terms) Terms {
+	if t.Audio == nil {
+		t.Audio = new(c.Publish.Audio)
+	}
+	switch {
+	case len(t.Serves) == 0:
+		t.Serves = c.Serves
+	case len(c.Serves) > 0:
+		all := maps.Clone(c.Serves)
+		maps.Copy(all, t.Serves)
+		t.Serves = all
+	}
+	return t
+}
+
+// streamOptions are those of a stream with these stamps; "": the configured ones.
+func (c *Config) streamOptions(stamps stream.StampMode) stream.Options {
 	l := &c.Limits
 	return stream.Options{
-		Units: l.RingUnits, Bytes: int64(l.RingBytes), Age: l.RingAge, MaxSkips: l.MaxSkips, Stamps: c.Publish.ModifyStamp,
+		Units: l.RingUnits, Bytes: int64(l.RingBytes), Age: l.RingAge, MaxSkips: l.MaxSkips, Stamps: cmp.Or(stamps, c.Publish.ModifyStamp),
 	}
 }

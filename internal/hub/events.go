@@ -23,6 +23,8 @@ const (
 
 // More events, which stand by themselves.
 const (
+	Opened    EventKind = "opened"    // a stream can be watched: its tracks are known. Once for each stream, whoever goes on with it
+	Closed    EventKind = "closed"    // a stream that was opened has ended; before the next of its key is opened
 	Lapsed    EventKind = "lapsed"    // a publisher was lost, and its viewers wait for another
 	Resumed   EventKind = "resumed"   // another has come
 	Wanted    EventKind = "wanted"    // a viewer begins to wait for a stream that nobody publishes
@@ -42,6 +44,9 @@ type Event struct {
 	Rival   SessionInfo // the owner, for Duel and Ghost
 	Track   *av.Track   // for Mute
 	Viewers int         // that wait, for Lapsed and Resumed; that have lost the stream, for Stuck
+
+	Terms   Terms       // of the stream when it was opened, for Opened and Closed
+	Dismiss func(error) // of Wanted: ends the wait, with this cause; later it does nothing. It does not wait
 }
 
 // Observer is told of events, in order, by one goroutine of the hub. It must return soon: events that come while eventsMax

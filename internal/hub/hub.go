@@ -14,8 +14,7 @@ import (
 
 // Hub is the table of streams and sessions. Its methods are safe for concurrent use.
 type Hub struct {
-	cfg    Config
-	phases [phases]Limit
+	set    atomic.Pointer[settings]
 	auth   Authorizer
 	events *eventQueue
 	board  *watch.Board // nil: nobody watches
@@ -45,14 +44,32 @@ type Hub struct {
 // New returns a hub. auth may be nil: everything is allowed. Observers are told of events by Run.
 func New(cfg Config, auth Authorizer, observers ...Observer) *Hub {
 	h := &Hub{
-		cfg: cfg, phases: Phases(cfg), auth: auth, events: newEventQueue(observers),
+		auth: auth, events: newEventQueue(observers),
 		paths: map[Key]*path{}, sessions: map[*session]struct{}{}, counts: map[tally]int{}, renamed: map[attempt]*session{},
 		strikes: map[Key]strike{}, closed: make(chan struct{}),
 	}
 	now := time.Now()
 	h.beat.Store(&now)
+	h.Configure(cfg)
 	return h
 }
+
+// settings are a configuration and what follows from it. They are immutable.
+type settings struct {
+	Config
+	phases [phases]Limit
+}
+
+// Configure makes another configuration hold, for what comes from now on: streams that there are keep the rings that they have, their sound and
+// the protocols that they are served by; and the probe its token.
+func (h *Hub) Configure(cfg Config) {
+	if before := h.set.Load(); before != nil {
+		cfg.Probe = before.Probe
+	}
+	h.set.Store(&settings{cfg, Phases(cfg)})
+}
+
+func (h *Hub) cfg() *Config { return &h.set.Load().Config }
 
 // Watch has the hub note on b how its loops and publishers get on, and be healed where they hang. Call it before Run.
 func (h *Hub) Watch(b *watch.Board) { h.board, h.events.board = b, b }
@@ -108,9 +125,18 @@ func (h *Hub) Sessions() (publishers, viewers int) {
 	return h.counts[tally{action: ActionPublish}], h.counts[tally{action: ActionPlay}]
 }
 
+// asks says whether the authorizer is asked before something is done.
+func (h *Hub) asks(a Action) bool {
+	if h.auth == nil {
+		return false
+	}
+	some, ok := h.auth.(interface{ Asks(a Action) bool })
+	return !ok || some.Asks(a)
+}
+
 // authorize asks the authorizer, without the lock.
 func (h *Hub) authorize(ctx context.Context, a Action, q Request) (Permit, error) {
-	if h.auth == nil || q.Key.ofProbe() {
+	if !h.asks(a) || q.Key.ofProbe() {
 		return Permit{}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.Limit(Authorisation).Age)

@@ -54,7 +54,7 @@ func TestPublishAndPlay(t *testing.T) {
 	for _, e := range j.all() {
 		kinds = append(kinds, e.Kind)
 	}
-	if !slices.Equal(kinds, []EventKind{Published, Played, Unpublished, Stopped}) || !errors.Is(j.all()[2].Cause, io.EOF) {
+	if !slices.Equal(kinds, []EventKind{Published, Opened, Played, Unpublished, Closed, Stopped}) || !errors.Is(j.all()[3].Cause, io.EOF) {
 		t.Errorf("%v", j.all())
 	}
 }

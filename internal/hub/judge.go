@@ -54,6 +54,7 @@ func (p *path) judge(now int64, then *aftermath) {
 		p.lapse(then)
 		return
 	}
+	p.open()
 	p.judgeViewers(now, then)
 }
 
@@ -65,7 +66,11 @@ func (p *path) judgeViewers(now int64, then *aftermath) {
 	}
 	b.told = true
 	h.events.add(Event{Kind: Unwatched, Session: p.lease.session.info(), Epoch: p.lease.epoch.Load()})
-	if h.cfg.Publish.CloseIdle {
+	closes := h.cfg().Publish.CloseIdle
+	if own := b.terms.CloseIdle; own != nil {
+		closes = *own
+	}
+	if closes {
 		p.vacate(fmt.Errorf("%w for %v", ErrUnwatched, h.Limit(Idle).Age), true, then)
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,14 +34,14 @@ func ParseKey(path string) (Key, error) {
 		return Key{}, fmt.Errorf("%w: %d bytes, at most %d", ErrBadName, len(path), keyBytesMax-len(DefaultVHost))
 	}
 	if !utf8.ValidString(path) {
-		return Key{}, fmt.Errorf("%w %q: not UTF-8", ErrBadName, path)
+		return Key{}, fmt.Errorf("%w %q: not UTF-8", ErrBadName, clip(path))
 	}
 	if strings.ContainsFunc(path, func(r rune) bool { return unicode.IsControl(r) }) {
-		return Key{}, fmt.Errorf("%w %q: control character", ErrBadName, path)
+		return Key{}, fmt.Errorf("%w %q: control character", ErrBadName, clip(path))
 	}
 	for level := range strings.SplitSeq(path, "/") {
 		if level == "" || level == "." || level == ".." {
-			return Key{}, fmt.Errorf("%w %q: level %q", ErrBadName, path, level)
+			return Key{}, fmt.Errorf("%w %q: level %q", ErrBadName, clip(path), level)
 		}
 	}
 	return Key{VHost: DefaultVHost, App: app, Name: name}, nil
@@ -53,6 +54,11 @@ func clip(s string) string {
 		return s[:most] + "..."
 	}
 	return s
+}
+
+// compare orders keys by virtual host, application and name.
+func (k Key) compare(o Key) int {
+	return cmp.Or(strings.Compare(k.VHost, o.VHost), strings.Compare(k.App, o.App), strings.Compare(k.Name, o.Name))
 }
 
 // String is "app/name", with the virtual host before it unless it is the default.

@@ -25,6 +25,28 @@ func (h *Hub) Kick(ctx context.Context, id string) error {
 	})
 }
 
+// KickAll ends the sessions that which says yes to, as Kick does each, and returns how many they are. which is called with the tables locked: it
+// touches memory only.
+func (h *Hub) KickAll(ctx context.Context, which func(Request) bool) (n int, err error) {
+	err = h.kick(ctx, func(then *aftermath) (all []*session) {
+		for s := range h.sessions {
+			if s.Key.ofProbe() || !which(s.Request) {
+				continue
+			}
+			if s.lease != nil {
+				s.lease.free(ErrKicked, true, then)
+			}
+			all = append(all, s)
+		}
+		n = len(all)
+		return all
+	})
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return n, err
+}
+
 // End ends the stream of a key: its publisher, who stands by and who challenges it, its viewers, those that wait for it. It waits for
 // them as Kick does. ErrNotFound: there is nobody.
 func (h *Hub) End(ctx context.Context, k Key) error {
@@ -46,6 +68,19 @@ func (h *Hub) End(ctx context.Context, k Key) error {
 		return nil
 	}
 	return err
+}
+
+// EndUnwatched ends the stream of a key if nobody watches it, and if its publisher is still the one with this epoch. It says whether it did.
+func (h *Hub) EndUnwatched(k Key, epoch uint64) (ended bool) {
+	h.change(func(then *aftermath) {
+		p := h.paths[k]
+		if p == nil || p.lease == nil || p.lease.epoch.Load() != epoch || p.live.viewers > 0 {
+			return
+		}
+		ended = true
+		p.vacate(ErrUnwatched, true, then)
+	})
+	return ended
 }
 
 // kick ends the sessions that which returns, and waits until their records are gone.

@@ -146,7 +146,7 @@ func (j *journal) all() []Event {
 	return j.events
 }
 
-// check checks that publications of a key alternate with their ends, with rising epochs.
+// check checks that publications of a key alternate with their ends, with rising epochs, and so do streams that can be watched.
 func (j *journal) check(t testing.TB) {
 	t.Helper()
 	type state struct {
@@ -155,7 +155,7 @@ func (j *journal) check(t testing.TB) {
 		open    bool
 	}
 	keys := map[Key]*state{}
-	played := map[string]bool{}
+	played, opened := map[string]bool{}, map[Key]uint64{}
 	for i, e := range j.all() {
 		s := keys[e.Session.Key]
 		if s == nil {
@@ -180,6 +180,13 @@ func (j *journal) check(t testing.TB) {
 				t.Fatalf("event %d: session %s stops and never played", i, e.Session.ID)
 			}
 			delete(played, e.Session.ID)
+		case Opened, Closed:
+			if _, is := opened[e.Session.Key]; is != (e.Kind == Closed) || e.Epoch < opened[e.Session.Key] {
+				t.Fatalf("event %d: %v is %s with epoch %d, after epoch %d", i, e.Session.Key, e.Kind, e.Epoch, opened[e.Session.Key])
+			}
+			if opened[e.Session.Key] = e.Epoch; e.Kind == Closed {
+				delete(opened, e.Session.Key)
+			}
 		case Lapsed, Resumed, Wanted, Unwatched, Duel, Ghost, Mute, Stuck: // stand by themselves
 		}
 	}
@@ -190,6 +197,9 @@ func (j *journal) check(t testing.TB) {
 	}
 	for id := range played {
 		t.Errorf("session %s still plays at the end", id)
+	}
+	for k := range opened {
+		t.Errorf("%v is still open at the end", k)
 	}
 }
 

@@ -37,6 +37,10 @@ type broadcast struct {
 	cause   error // why it has none
 	over    bool  // its owner left for good: only who stood by may go on with it
 	lapsed  bool  // viewers wait for somebody to resume it
+	terms   Terms // of its newest owner, resolved
+
+	shown  Terms       // that held when it was opened
+	opened atomic.Bool // observers have been told that it can be watched. It changes under the hub's mu
 
 	inside atomic.Int64 // how many are in calls of the stream's that take its lock, and may hang there; more by ending when it is to end
 	why    error        // with what it is to end
@@ -100,11 +104,13 @@ func (p *path) install(l *Lease, then *aftermath) {
 	case p.live != nil:
 		resumed = p.live.lapsed
 	default:
-		p.live = &broadcast{stream: stream.New(h.cfg.streamOptions()), started: time.Now()}
+		p.live = &broadcast{stream: stream.New(h.cfg().streamOptions(l.terms.Stamps)), started: time.Now()}
 		close(p.published)
 	}
 	p.live.cause, p.live.over, p.live.lapsed = nil, false, false // until stays: it is for a publisher that sends nothing
 	p.live.idle, p.live.told = h.now.Load(), false               // each publisher has the whole idle delay
+	p.live.terms = l.terms
+	p.unserve(then)
 	if p.standby == l {
 		p.standby = nil
 	}
@@ -123,6 +129,24 @@ func (p *path) install(l *Lease, then *aftermath) {
 	p.rechallenge()
 }
 
+// unserve ends the viewers that have stayed from a publisher before, by protocols that the terms of this one do not serve. Under mu.
+func (p *path) unserve(then *aftermath) {
+	if len(p.live.terms.Serves) == 0 || p.live.viewers == 0 {
+		return
+	}
+	for s := range p.hub.sessions {
+		if s.attached && s.Key == p.key && !p.live.terms.ServedBy(s.Protocol) {
+			end, cause := s.end, unserved(s.Protocol)
+			then.add(func() { end(cause) })
+		}
+	}
+}
+
+// unserved is why nobody watches by a protocol.
+func unserved(protocol string) error {
+	return fmt.Errorf("%w by %s: the stream is not served so", ErrNotFound, protocol)
+}
+
 // vacate takes the key from its owner, because of cause. If it was no clean end, the broadcast waits for somebody to resume it as
 // long as the resume window lasts, provided that somebody watches.
 func (p *path) vacate(cause error, clean bool, then *aftermath) {
@@ -135,6 +159,9 @@ func (p *path) vacate(cause error, clean bool, then *aftermath) {
 	h.generation.Add(1)
 	then.add(func() { l.session.end(cause) })
 	window, why := h.Limit(Lapse).Age, cause
+	if own := l.terms.Resume; own != nil {
+		window = *own
+	}
 	if earlier := context.Cause(l.ctx); earlier != nil {
 		why = earlier
 	}
@@ -170,7 +197,24 @@ func (p *path) cut(cause error, then *aftermath) {
 	b := p.live
 	p.live, p.published = nil, make(chan struct{})
 	p.hub.generation.Add(1)
+	if b.opened.Load() {
+		l := b.writer.Load()
+		p.hub.events.add(Event{Kind: Closed, Session: l.session.info(), Epoch: l.Epoch(), Cause: cause, Terms: b.shown})
+	}
 	then.add(func() { b.end(cause) })
+}
+
+// open tells observers, once for each broadcast, that it can be watched. Under mu.
+func (p *path) open() {
+	b := p.live
+	if b == nil || b.opened.Load() || !b.stream.Ready() {
+		return
+	}
+	b.opened.Store(true)
+	b.shown = b.terms
+	p.hub.generation.Add(1)
+	l := b.writer.Load()
+	p.hub.events.add(Event{Kind: Opened, Session: l.session.info(), Epoch: l.Epoch(), Terms: b.terms})
 }
 
 // lapse finishes a broadcast that has lost its publisher and that nobody has resumed.

@@ -1,6 +1,9 @@
 package hub
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Phase is a part of a session's life.
 type Phase int
@@ -30,13 +33,13 @@ type Limit struct {
 }
 
 // Limit is that of one phase.
-func (h *Hub) Limit(p Phase) Limit { return h.phases[p] }
+func (h *Hub) Limit(p Phase) Limit { return h.set.Load().phases[p] }
 
 // Phases returns the limits of all phases: the one table of them. Rooms take theirs from it.
 func Phases(c Config) [phases]Limit {
 	return [phases]Limit{
 		Handshake:     {Age: 10 * time.Second, Then: "the connection is closed"},
-		Authorisation: {Age: 5 * time.Second, Then: "it is refused"},
+		Authorisation: {Age: cmp.Or(c.Decision, 5*time.Second), Then: "it is refused"},
 		Contest:       {Age: c.Publish.ChallengeTimeout, Then: "the owner loses the key"},
 		Steady:        {Silence: c.Publish.MaxSilence, Then: "the publisher is ended; viewers wait"},
 		Wait:          {Age: c.Play.Wait, Then: "it is refused"},

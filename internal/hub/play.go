@@ -114,7 +114,7 @@ func (v *Viewing) awaitPublisher(ctx context.Context) error {
 	p.waiting++
 	defer func() { p.waiting-- }()
 	if p.live == nil && !h.closing {
-		h.events.add(Event{Kind: Wanted, Session: v.session.info()})
+		h.events.add(Event{Kind: Wanted, Session: v.session.info(), Dismiss: v.dismiss})
 		h.events.poke()
 	}
 	for waits := h.Limit(Wait).Age > 0; p.live == nil; {
@@ -131,11 +131,24 @@ func (v *Viewing) awaitPublisher(ctx context.Context) error {
 		waits = h.await(ctx, published, timeout.C)
 		h.mu.Lock()
 	}
+	if !p.live.terms.ServedBy(v.session.Protocol) {
+		return unserved(v.session.Protocol)
+	}
 	if err := h.attach(v.session, p.live); err != nil {
 		return err
 	}
 	v.live = p.live
 	return nil
+}
+
+// dismiss ends the wait for a publisher, if it is not over.
+func (v *Viewing) dismiss(cause error) {
+	v.hub.change(func(then *aftermath) {
+		if v.live == nil {
+			end := v.session.end
+			then.add(func() { end(cause) })
+		}
+	})
 }
 
 // await waits for a change and says whether to go on waiting after it.

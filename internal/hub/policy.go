@@ -33,15 +33,15 @@ func (c *PublishConfig) policyFor(k Key) Policy {
 	name := k.String()
 	for pattern, p := range c.Conflicts {
 		better := len(pattern) > len(best) || len(pattern) == len(best) && pattern < best
-		if (better || !found) && fits(pattern, name) {
+		if (better || !found) && Fits(pattern, name) {
 			best, policy, found = pattern, p, true
 		}
 	}
 	return policy
 }
 
-// fits says whether the name fits a pattern, in which * stands for any characters, none and slashes included.
-func fits(pattern, name string) bool {
+// Fits says whether the name fits a pattern, in which * stands for any characters, none and slashes included.
+func Fits(pattern, name string) bool {
 	first, rest, wild := strings.Cut(pattern, "*")
 	if !wild {
 		return pattern == name

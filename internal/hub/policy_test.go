@@ -41,7 +41,7 @@ func TestFits(t *testing.T) {
 		{"live/[a]", "live/a", false},
 		{"live/Küche*", "live/Küche 1", true},
 	} {
-		if got := fits(tc.pattern, tc.name); got != tc.want {
+		if got := Fits(tc.pattern, tc.name); got != tc.want {
 			t.Errorf("%q and %q: %v", tc.pattern, tc.name, got)
 		}
 	}

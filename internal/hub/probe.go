@@ -25,10 +25,10 @@ func (k Key) LogValue() slog.Value {
 // Probe says whether the key is one of the server's own probe: in [ProbeApp], with a name that begins with the probe's token and "-".
 // The comparison takes the same time for all tokens of one length.
 func (h *Hub) Probe(k Key) bool {
-	if !k.ofProbe() || h.cfg.Probe == "" {
+	if !k.ofProbe() || h.cfg().Probe == "" {
 		return false
 	}
-	want := h.cfg.Probe + "-"
+	want := h.cfg().Probe + "-"
 	return len(k.Name) > len(want) && subtle.ConstantTimeCompare([]byte(k.Name[:len(want)]), []byte(want)) == 1
 }
 

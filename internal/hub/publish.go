@@ -18,6 +18,7 @@ type Lease struct {
 	session  *session
 	policy   Policy          // towards the owner of the key
 	identity string          // "" is nobody's
+	terms    Terms           // of its stream, while it owns it
 	asked    attempt         // as which it came
 	ctx      context.Context //nolint:containedctx // the lease's life is what the context stands for
 
@@ -76,8 +77,9 @@ func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
 		return nil, denyProbe()
 	}
 	if permit.OnConflict == "" {
-		permit.OnConflict = h.cfg.Publish.policyFor(q.Key)
+		permit.OnConflict = h.cfg().Publish.policyFor(q.Key)
 	}
+	permit.Terms = h.cfg().resolve(permit.Terms)
 	l := h.newLease(ctx, q, permit)
 	l.asked = asked
 	if err := h.acquire(l); err != nil {
@@ -94,7 +96,7 @@ func (h *Hub) publish(ctx context.Context, q Request) (*Lease, error) {
 func (h *Hub) newLease(ctx context.Context, q Request, permit Permit) *Lease {
 	ctx, end := context.WithCancelCause(ctx)
 	l := &Lease{
-		hub: h, ctx: ctx, policy: permit.OnConflict, identity: permit.Identity,
+		hub: h, ctx: ctx, policy: permit.OnConflict, identity: permit.Identity, terms: permit.Terms,
 		session: &session{Request: q, action: ActionPublish, started: time.Now().UnixNano(), end: end},
 	}
 	l.session.lease, l.asked.key = l, q.Key
@@ -135,6 +137,7 @@ func (l *Lease) Stream() *stream.Stream {
 
 // Declare announces the kinds of tracks that will come. The writer calls it.
 func (l *Lease) Declare(video, audio bool) {
+	audio = audio && !l.terms.mute()
 	if p := l.publisher.Load(); p != nil {
 		p.declare(video, audio)
 		return
@@ -152,8 +155,11 @@ func (l *Lease) Skipped() uint64 {
 
 // Write appends a unit to the stream, which takes it over. It fails once the lease is lost, with the reason. A unit that
 // the stream skips is no progress: the lease is lost if no other comes. While the lease stands by, units are proof that the publisher
-// lives, and no more.
+// lives, and no more. So is sound where the terms say that it is dropped.
 func (l *Lease) Write(u *av.AccessUnit) error {
+	if l.terms.mute() && u.Track.Kind() == av.Audio {
+		return l.drop()
+	}
 	p := l.publisher.Load()
 	if p == nil {
 		err := l.standBy(u)
@@ -166,6 +172,9 @@ func (l *Lease) Write(u *av.AccessUnit) error {
 	if err := l.hand(p, u); err != nil {
 		return l.fenced(err)
 	}
+	if !p.live.opened.Load() && p.live.stream.Ready() {
+		l.hub.change(func(*aftermath) { l.open(p.live) })
+	}
 	if p.Skipped() > skipped {
 		return nil
 	}
@@ -175,6 +184,22 @@ func (l *Lease) Write(u *av.AccessUnit) error {
 		l.answer()
 	}
 	return nil
+}
+
+// drop takes a unit that goes nowhere.
+func (l *Lease) drop() error {
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	l.moved()
+	return nil
+}
+
+// open tells observers that what the lease writes to can be watched, unless it is another's by now. Under mu.
+func (l *Lease) open(b *broadcast) {
+	if p := l.hub.paths[l.session.Key]; p != nil && p.live == b {
+		p.open()
+	}
 }
 
 // fenced returns why a write failed.

@@ -61,7 +61,7 @@ func (h *Hub) room(s, instead *session) error {
 			return err
 		}
 	}
-	l, t := &h.cfg.Limits, tallies(s)
+	l, t := &h.cfg().Limits, tallies(s)
 	limits := [...]int{l.viewersMost(), l.ViewersPerAddress, l.ViewersPerApp, l.ViewersPerStream}
 	if s.action == ActionPublish {
 		limits = [...]int{l.Publishers, l.PublishersPerAddress, l.PublishersPerApp, 0}
@@ -109,10 +109,10 @@ func (h *Hub) measureLoad() {
 			l.app[k.App] += rate
 		}
 	}
-	if h.cfg.Limits.BandwidthPerAddress > 0 {
+	if h.cfg().Limits.BandwidthPerAddress > 0 {
 		l.addr = map[netip.Addr]float64{}
 		for s := range h.sessions {
-			if p := h.paths[s.Key]; s.action == ActionPlay && !s.Key.ofProbe() && p != nil && p.live != nil {
+			if p := h.paths[s.Key]; s.attached && !s.Key.ofProbe() && p != nil && p.live != nil {
 				l.addr[Subscriber(s.Remote.Addr())] += p.live.rate()
 			}
 		}
@@ -139,7 +139,7 @@ func (h *Hub) attach(s *session, b *broadcast) error {
 		}
 	}
 	b.viewers++
-	b.told = false
+	b.told, s.attached = false, true
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (h *Hub) burden(s *session, b *broadcast) error {
 	if h.load.app == nil {
 		h.measureLoad()
 	}
-	rate, addr, l := b.rate(), Subscriber(s.Remote.Addr()), &h.cfg.Limits
+	rate, addr, l := b.rate(), Subscriber(s.Remote.Addr()), &h.cfg().Limits
 	for _, q := range [...]struct {
 		most int
 		used float64
@@ -174,7 +174,7 @@ func (h *Hub) burden(s *session, b *broadcast) error {
 // judgeRate ends a publisher that has sent more than it may for some seconds. Under mu, once a second.
 func (p *path) judgeRate(then *aftermath) {
 	const patience = 5 // seconds: a burst after a stall is no offence
-	most := p.hub.cfg.Limits.PublisherBandwidth
+	most := p.hub.cfg().Limits.PublisherBandwidth
 	switch l := p.lease; {
 	case l == nil || most == 0:
 	case p.live.stream.BitRate() <= float64(most)*1e6:

@@ -138,7 +138,7 @@ func (a *attempts) drop(t attempt) {
 
 // permit asks the authorizer whether a publisher is allowed, unless that is known, is being asked, or it would be refused anyway.
 func (h *Hub) permit(ctx context.Context, t attempt, q Request) (Permit, error) {
-	if h.auth == nil && h.cfg.Publish.policyFor(q.Key) == Reject && h.wellOwned(h.owner(q.Key)) {
+	if !h.asks(ActionPublish) && h.cfg().Publish.policyFor(q.Key) == Reject && h.wellOwned(h.owner(q.Key)) {
 		return Permit{}, ErrBusy
 	}
 	for {
@@ -183,7 +183,7 @@ func (h *Hub) recall(v verdict, q Request) (Permit, error) {
 		return Permit{}, v.err
 	case v.owner != nil && h.wellOwned(v.owner):
 		return Permit{}, ErrBusy
-	case v.pending == nil && (v.query == q.Query || h.auth == nil):
+	case v.pending == nil && (v.query == q.Query || !h.asks(ActionPublish)):
 		return v.permit, nil
 	}
 	return Permit{}, fmt.Errorf("%w: one attempt a second with another query", ErrLimit)

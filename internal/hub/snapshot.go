@@ -3,7 +3,6 @@ package hub
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/stream"
@@ -55,6 +54,8 @@ type StreamInfo struct {
 	Ready     bool
 	Started   time.Time
 	Publisher *SessionInfo  // nil: it was lost
+	Origin    *SessionInfo  // the newest publisher, lost or not
+	Terms     Terms         `json:"-"` // that hold
 	Stalled   time.Duration // since the publisher's newest unit, or since it was lost; in steps of a quarter of a second
 	Left      time.Duration // until the stream ends, if nobody resumes it; 0 while there is a publisher
 	Standby   *SessionInfo  // nil: nobody
@@ -67,6 +68,7 @@ type pathRef struct {
 	key            Key
 	lease, standby *Lease
 	live           *broadcast
+	terms          Terms
 	lost, until    int64
 }
 
@@ -81,7 +83,7 @@ func (h *Hub) Snapshot() *Snapshot {
 	refs := make([]pathRef, 0, len(h.paths))
 	for k, p := range h.paths {
 		if p.live != nil && !k.ofProbe() {
-			refs = append(refs, pathRef{k, p.lease, p.standby, p.live, p.live.lost, p.live.until})
+			refs = append(refs, p.ref())
 		}
 	}
 	sessions := make([]*session, 0, len(h.sessions))
@@ -104,6 +106,41 @@ func (h *Hub) Snapshot() *Snapshot {
 	return s
 }
 
+// ref returns the path's references. There is a broadcast. Under mu.
+func (p *path) ref() pathRef {
+	return pathRef{p.key, p.lease, p.standby, p.live, p.live.terms, p.live.lost, p.live.until}
+}
+
+// Describe returns what a snapshot would say of one stream, and when that was. ok is false if there is no such stream.
+func (h *Hub) Describe(k Key) (info StreamInfo, at time.Time, ok bool) {
+	if k.ofProbe() {
+		return info, at, false
+	}
+	var refs []pathRef
+	var viewers []*session
+	h.locked(func() {
+		p := h.paths[k]
+		if p == nil || p.live == nil {
+			return
+		}
+		refs = append(refs, p.ref())
+		if p.live.viewers == 0 {
+			return
+		}
+		for s := range h.sessions {
+			if s.action == ActionPlay && s.Key == k {
+				viewers = append(viewers, s)
+			}
+		}
+	})
+	if refs == nil {
+		return info, at, false
+	}
+	s := &Snapshot{At: time.Now()}
+	s.fill(refs, viewers, h.now.Load())
+	return s.Streams[0], s.At, true
+}
+
 // Stream returns the stream that is published under a key, or waits to be resumed; nil: there is none. Whoever reads it so is no viewer.
 func (h *Hub) Stream(k Key) *stream.Stream {
 	h.mu.Lock()
@@ -112,6 +149,17 @@ func (h *Hub) Stream(k Key) *stream.Stream {
 		return p.live.stream
 	}
 	return nil
+}
+
+// Serves says whether a stream may be watched by a protocol: as its terms say, or, while there is none, as is configured.
+func (h *Hub) Serves(k Key, protocol string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.paths[k]; p != nil && p.live != nil {
+		return p.live.terms.ServedBy(protocol)
+	}
+	t := h.cfg().resolve(Terms{})
+	return t.ServedBy(protocol)
 }
 
 // info describes the lease's session; nil if there is none.
@@ -137,7 +185,7 @@ func (s *Snapshot) fill(refs []pathRef, sessions []*session, now int64) {
 		slices.SortFunc(v, func(a, b SessionInfo) int { return a.Started.Compare(b.Started) })
 		i := StreamInfo{
 			Key: r.key, Started: r.live.started, Ready: r.live.stream.Ready(), Viewers: v, Stats: r.live.stream.Stats(),
-			Standby: r.standby.info(), Publisher: r.lease.info(),
+			Standby: r.standby.info(), Publisher: r.lease.info(), Origin: r.live.writer.Load().info(), Terms: r.terms,
 		}
 		if r.lease != nil {
 			i.Epoch, i.Stalled = r.lease.epoch.Load(), time.Duration(now-r.lease.progress.Load())
@@ -150,6 +198,6 @@ func (s *Snapshot) fill(refs []pathRef, sessions []*session, now int64) {
 	for _, v := range viewers {
 		s.Waiting = append(s.Waiting, v...)
 	}
-	slices.SortFunc(s.Streams, func(a, b StreamInfo) int { return strings.Compare(a.Key.String(), b.Key.String()) })
+	slices.SortFunc(s.Streams, func(a, b StreamInfo) int { return a.Key.compare(b.Key) })
 	slices.SortFunc(s.Waiting, func(a, b SessionInfo) int { return cmp.Compare(a.ID, b.ID) })
 }

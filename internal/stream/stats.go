@@ -14,7 +14,12 @@ type trackStats struct {
 	meter
 	keys    atomic.Uint64
 	gop     atomic.Int64 // nanoseconds between the two newest key units
+	picked  atomic.Int64 // units between them, the first of the two included
 	lastKey time.Duration
+	paired  bool         // a key unit of this publisher's has come
+	keyUnit uint64       // the number of the newest key unit
+	first   atomic.Int64 // DTS of the first unit, in nanoseconds
+	last    atomic.Int64 // DTS of the newest
 	fixed   atomic.Uint64
 	newest  atomic.Int64 // when the newest unit came: nanoseconds since the stream was made
 	gap     atomic.Int64 // nanoseconds that lie between units at times: the longest gap over a second, forgotten as others follow
@@ -29,6 +34,9 @@ type TrackStats struct {
 	Rate      float64       // units a second, over about the last second
 	BitRate   float64       // bits a second
 	GOP       time.Duration // between the two newest key units; 0 for audio and before there are two
+	GOPUnits  int           // that lie in it; 0: the same
+	Keys      uint64        // key units of video
+	Span      time.Duration // of media, from the first unit to the newest
 	Corrected uint64        // units with a stamp that jumped, did not follow the one before, or made no sense
 	Idle      time.Duration // since its newest unit
 }
@@ -51,6 +59,7 @@ func (s *Stream) count(u *av.AccessUnit, now time.Time, since time.Duration, cor
 	if st == nil {
 		st = &trackStats{}
 		st.newest.Store(at)
+		st.first.Store(int64(u.DTS))
 		next := maps.Clone(*s.stats.Load())
 		next[u.Track.ID] = st
 		s.stats.Store(&next)
@@ -67,11 +76,15 @@ func (s *Stream) count(u *av.AccessUnit, now time.Time, since time.Duration, cor
 		st.fixed.Add(1)
 	}
 	if u.Key && u.Track.Kind() == av.Video {
-		if st.keys.Add(1) > 1 {
+		n := st.units.Load()
+		st.keys.Add(1)
+		if st.paired {
 			st.gop.Store(int64(u.DTS - st.lastKey))
+			st.picked.Store(int64(n - st.keyUnit)) //nolint:gosec // a ring's worth
 		}
-		st.lastKey = u.DTS
+		st.lastKey, st.keyUnit, st.paired = u.DTS, n, true
 	}
+	st.last.Store(int64(u.DTS))
 }
 
 // resetStats forgets the figures of all tracks but those that are gone only now, since the next publisher may have tracks with the same
@@ -83,8 +96,9 @@ func (s *Stream) resetStats(gone []*av.Track, now time.Time) {
 			st.newest.Store(int64(now.Sub(s.made)))
 			st.gap.Store(0)
 			st.quiet.Store(false)
-			st.keys.Store(0)
+			st.paired = false
 			st.gop.Store(0)
+			st.picked.Store(0)
 			next[t.ID] = st
 		}
 	}
@@ -141,7 +155,8 @@ func (s *Stream) Stats() Stats {
 		units, bytes := st.read()
 		out.Tracks = append(out.Tracks, TrackStats{
 			Track: t, Units: st.units.Load(), Bytes: st.bytes.Load(), Rate: units, BitRate: bytes * 8,
-			GOP: time.Duration(st.gop.Load()), Corrected: st.fixed.Load(),
+			GOP: time.Duration(st.gop.Load()), GOPUnits: int(st.picked.Load()), Keys: st.keys.Load(),
+			Span: time.Duration(st.last.Load() - st.first.Load()), Corrected: st.fixed.Load(),
 			Idle: st.idle(s),
 		})
 	}
