@@ -37,7 +37,7 @@ func (m *Metrics) Observe(e hub.Event) {
 		m.began.WithLabelValues(protocol, action).Inc()
 	case hub.Unpublished, hub.Stopped:
 		m.ended.WithLabelValues(protocol, action, hub.Reason(e.Cause)).Inc()
-	case hub.Lapsed, hub.Resumed, hub.Wanted, hub.Unwatched, hub.Duel, hub.Ghost, hub.Mute, hub.Stuck: // the hub counts what is worth it
+	case hub.Opened, hub.Closed, hub.Lapsed, hub.Resumed, hub.Wanted, hub.Unwatched, hub.Duel, hub.Ghost, hub.Mute, hub.Stuck: // the hub counts what is worth it
 	}
 }
 
