@@ -44,6 +44,13 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Live says whether a request is for live media: its answer may have to wait for a stream.
 func (m *Mux) Live(r *http.Request) bool { return m.live(r) != nil }
 
+// Named says whether a request is for a handler of a pattern other than "/". Its decoded path does not tell: in /api%2Fv1 it looks as if it were under
+// /api/, and is not.
+func (m *Mux) Named(r *http.Request) bool {
+	_, pattern := m.prefix.Handler(r)
+	return pattern != "" && pattern != "/"
+}
+
 func (m *Mux) route(r *http.Request) http.Handler {
 	if h := m.live(r); h != nil {
 		return h
@@ -53,7 +60,7 @@ func (m *Mux) route(r *http.Request) http.Handler {
 
 // live returns the handler of a suffix that is responsible for a request, or nil.
 func (m *Mux) live(r *http.Request) http.Handler {
-	if _, pattern := m.prefix.Handler(r); pattern != "" && pattern != "/" {
+	if m.Named(r) {
 		return nil
 	}
 	m.mu.RLock()

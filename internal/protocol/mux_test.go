@@ -75,12 +75,13 @@ func TestPatternBeforeSuffix(t *testing.T) {
 	m.Handle("/", answer("rest"))
 	m.HandleSuffix(".live.flv", answer("live"))
 	for path, want := range map[string]string{
+		"/api%2Fv1": "rest", "/api%2F..%2Fx": "rest", "/api%2Fx.live.flv": "live", "/api/v1/streams/live%2Fx": "api",
 		"/api/v1/streams/live/x.live.flv": "api", "/live/x.live.flv": "live", "/apiary/x.live.flv": "live", "/live/x": "rest",
 	} {
-		w := httptest.NewRecorder()
-		m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-		if got := w.Body.String(); got != want {
-			t.Errorf("%s: %s, want %s", path, got, want)
+		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		m.ServeHTTP(w, r)
+		if got := w.Body.String(); got != want || m.Named(r) != (want == "api") {
+			t.Errorf("%s: %s, want %s; of a pattern: %v", path, got, want, m.Named(r))
 		}
 	}
 }

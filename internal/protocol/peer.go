@@ -27,13 +27,29 @@ type Peer struct{ net.Conn }
 func past() time.Time { return time.Unix(1, 0) }
 
 // Remote is the peer's address; the zero address stands for one that is no IP address.
-func (p Peer) Remote() netip.AddrPort {
-	a := p.RemoteAddr()
-	if a == nil {
+func (p Peer) Remote() netip.AddrPort { return addrPort(p.RemoteAddr()) }
+
+// Local is our end's address, or zero.
+func (p Peer) Local() netip.AddrPort { return addrPort(p.LocalAddr()) }
+
+// Secure says whether the connection is TLS.
+func (p Peer) Secure() bool {
+	_, is := p.Conn.(*tls.Conn)
+	return is
+}
+
+// addrPort is an address of the net package; the zero address stands for one that is no IP address.
+func addrPort(a net.Addr) netip.AddrPort {
+	switch a := a.(type) {
+	case nil:
 		return netip.AddrPort{}
+	case *net.TCPAddr:
+		at := a.AddrPort()
+		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	default:
+		addr, _ := netip.ParseAddrPort(a.String())
+		return addr
 	}
-	addr, _ := netip.ParseAddrPort(a.String())
-	return addr
 }
 
 // Cut closes the connection without a farewell: TLS has one, and would wait for a peer that does not read.

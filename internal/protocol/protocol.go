@@ -40,6 +40,8 @@ type Env struct {
 	TLS    *tls.Config    // nil when no certificate is configured
 	NewID  func() string  // a session id, unique in the process
 
+	Passwords Passwords // of streams, for protocols in which viewers are asked for one; nil: nobody is asked
+
 	Refusals *Refusals // for the lines about what is refused; nil: all are logged
 
 	Watch *watch.Board // on which sessions note their progress; nil: nowhere
@@ -47,6 +49,17 @@ type Env struct {
 	// Folder returns the folder at a path that a setting has told, whether or not its disk answers. name is short, unique, and stands for it
 	// in the log and in metrics. It is called while the room is made. nil: there is no disk.
 	Folder func(name, path string) (Folder, error)
+}
+
+// Passwords is who knows which streams need a password of their viewers, and what it is. Its methods are called on sessions' goroutines, with a
+// deadline, and may wait for somebody else. An error that wraps hub.ErrDenied is a no; any other means that nobody knows, and is a no too.
+type Passwords interface {
+	// Realm returns the realm in which the viewer q needs a password; "": it needs none.
+	Realm(ctx context.Context, q hub.Request) (string, error)
+
+	// Password returns the password of a user in a realm, or, if hashed, what Digest with MD5 makes of it: the hexadecimal digits of the MD5 of
+	// user:realm:password (RFC 2617, 3.2.2.2). plain says that this would be of no use.
+	Password(ctx context.Context, q hub.Request, user, realm string, plain bool) (password string, hashed bool, err error)
 }
 
 // Net is how a room reaches the network. Accepted connections have keep-alive and a limit for unacknowledged data.

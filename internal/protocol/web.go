@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -87,8 +88,15 @@ const agentMax = 256
 func RequestOf(r *http.Request, key hub.Key, name string) hub.Request {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address stands for one that is no IP address
 	return hub.Request{
-		Key: key, Protocol: name, Remote: remote, Query: strings.Clone(r.URL.RawQuery), Agent: strings.Clone(AgentOf(r)),
+		Key: key, Protocol: name, Remote: remote, Local: LocalOf(r), Secure: r.TLS != nil,
+		Query: strings.Clone(r.URL.RawQuery), Agent: strings.Clone(AgentOf(r)),
 	}
+}
+
+// LocalOf is our end of the connection that a request came by, or zero.
+func LocalOf(r *http.Request) netip.AddrPort {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addrPort(local)
 }
 
 // AgentOf is as much as is kept of what a viewer says it is. It is a part of the request's text.

@@ -156,7 +156,12 @@ func (h *House) shut() {
 	}
 	h.hubs.Stop(nil)
 	_ = h.hubs.Wait() // it has no error
-	if publishers, viewers := h.Hub.Sessions(); publishers+viewers > 0 {
+	publishers, viewers := h.Hub.Sessions()
+	for publishers+viewers > 0 && time.Since(begin) < limit { // who asked by a goroutine of a test's own may be about to leave
+		<-time.After(10 * time.Millisecond)
+		publishers, viewers = h.Hub.Sessions()
+	}
+	if publishers+viewers > 0 {
 		h.t.Errorf("%d publishers and %d viewers are still known to the hub", publishers, viewers)
 	}
 	if log := h.Log(); !h.panics && strings.Contains(log, "panic") {

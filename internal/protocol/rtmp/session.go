@@ -219,7 +219,7 @@ func (s *session) request(path, query string) (hub.Request, error) {
 	key, err := hub.ParseKey(path)
 	s.log = protocol.SessionLog(s.log, s.env.Hub, key)
 	return hub.Request{
-		Key: key, Session: s.id, Protocol: "rtmp", Remote: s.remote, Query: query, Agent: s.agent,
+		Key: key, Session: s.id, Protocol: "rtmp", Remote: s.remote, Local: s.conn.Local(), Secure: s.conn.Secure(), Query: query, Agent: s.agent,
 	}, err
 }
 

@@ -41,7 +41,7 @@ func (p *playing) drop(cause error) {
 func (s *session) describe(ctx context.Context, r *wire.Request) error {
 	t, err := targetOf(r.URL)
 	if err == nil {
-		err = s.find(ctx, t)
+		err = s.find(ctx, r, t)
 	}
 	if err != nil {
 		return s.unfound(r, t, err)
@@ -57,8 +57,8 @@ func (s *session) describe(ctx context.Context, r *wire.Request) error {
 	})
 }
 
-// find waits for a stream and notes what can be played of it.
-func (s *session) find(ctx context.Context, t target) (err error) {
+// find waits for a stream that the peer may play, and notes what can be played of it.
+func (s *session) find(ctx context.Context, r *wire.Request, t target) (err error) {
 	s.forget(nil)
 	if !s.audience.Enter(s.cfg.Connections) {
 		return fmt.Errorf("%w: %d players of %d connections", hub.ErrLimit, hub.ViewersOf(s.cfg.Connections), s.cfg.Connections)
@@ -76,7 +76,11 @@ func (s *session) find(ctx context.Context, t target) (err error) {
 	var v *hub.Viewing
 	patience, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	left := s.overhear(patience, end, func() { v, err = s.env.Hub.Play(ctx, patience, req) })
+	left := s.overhear(patience, end, func() {
+		if err = s.prove(patience, r, t, &req); err == nil {
+			v, err = s.env.Hub.Play(ctx, patience, req)
+		}
+	})
 	if left != nil && v != nil {
 		v.Release(left)
 	}
@@ -119,8 +123,11 @@ func lanes(tracks []*av.Track) []playMedia {
 	return all
 }
 
-// unfound ends a session whose peer gets to see nothing.
+// unfound ends a session whose peer gets to see nothing, unless that is for want of a password.
 func (s *session) unfound(r *wire.Request, t target, cause error) error {
+	if unproven(cause) {
+		return s.challenged(r, &s.gate.guard, cause)
+	}
 	if cause == errPeer { //nolint:errorlint // as it comes from overhear
 		s.log.Info("stopped waiting for a stream", "stream", t.name(), "cause", cause)
 		return cause

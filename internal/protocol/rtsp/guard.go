@@ -30,24 +30,32 @@ var schemes = map[string]challenge.Scheme{
 	"digest": challenge.DigestMD5, "digest-sha256": challenge.DigestSHA256, "basic": challenge.Basic,
 }
 
-// check says why a request is not let through.
+// check says why a request is not let through that needs one of the configured passwords.
 func (g *guard) check(c *Config, r *wire.Request) error {
 	if g.let || len(c.Users) == 0 {
 		return nil
 	}
 	if g.challenge == nil {
-		var all []challenge.Scheme
-		for _, name := range c.Auth {
-			all = append(all, schemes[name])
-		}
-		g.challenge = challenge.New(c.Realm, all)
+		g.challenge = c.challenge(c.Realm)
 	}
-	_, err := g.challenge.Verify(challenge.Request{
-		Method: r.Method, URL: r.URL, Authorization: r.Header["Authorization"],
-	}, func(user string) (string, bool) {
+	return g.verify(r, func(user string, _ bool) (challenge.Secret, bool) {
 		password, known := c.Users[user]
-		return password.Reveal(), known
+		return challenge.Secret{Text: password.Reveal()}, known
 	})
+}
+
+// challenge is what a connection is asked in a realm.
+func (c *Config) challenge(realm string) *challenge.Challenge {
+	var all []challenge.Scheme
+	for _, name := range c.Auth {
+		all = append(all, schemes[name])
+	}
+	return challenge.New(realm, all)
+}
+
+// verify holds a request to the challenge.
+func (g *guard) verify(r *wire.Request, password challenge.Lookup) error {
+	_, err := g.challenge.Verify(challenge.Request{Method: r.Method, URL: r.URL, Authorization: r.Header["Authorization"]}, password)
 	if errors.Is(err, challenge.ErrDenied) {
 		g.attempts++
 	}
@@ -55,11 +63,11 @@ func (g *guard) check(c *Config, r *wire.Request) error {
 	return err
 }
 
-// challenged answers a request that was not let through; a peer that guesses is ended.
-func (s *session) challenged(r *wire.Request, cause error) error {
-	s.suspect(r, cause)
-	err := s.respond(r, answer{code: base.StatusUnauthorized, header: base.Header{"WWW-Authenticate": s.guard.challenge.Header()}})
-	if err != nil || s.guard.attempts < attemptsMax {
+// challenged answers a request that g has not let through; a peer that guesses is ended.
+func (s *session) challenged(r *wire.Request, g *guard, cause error) error {
+	s.suspect(r, g, cause)
+	err := s.respond(r, answer{code: base.StatusUnauthorized, header: base.Header{"WWW-Authenticate": g.challenge.Header()}})
+	if err != nil || g.attempts < attemptsMax {
 		return err
 	}
 	return errRefused
@@ -67,14 +75,14 @@ func (s *session) challenged(r *wire.Request, cause error) error {
 
 // suspect prepares the line about a wrong password. It is written when the connection ends, since most clients give up after one, and some
 // have the right one after a wrong one.
-func (s *session) suspect(r *wire.Request, cause error) {
+func (s *session) suspect(r *wire.Request, g *guard, cause error) {
 	t, err := targetOf(r.URL)
 	if err != nil || !errors.Is(cause, challenge.ErrDenied) {
 		return
 	}
 	publishes := r.Method == base.Announce || r.Method == base.Record
-	cause = fmt.Errorf("%w: %w (attempts: %d)", hub.ErrDenied, cause, s.guard.attempts)
-	s.guard.denied = func() {
+	cause = fmt.Errorf("%w: %w (attempts: %d)", hub.ErrDenied, cause, g.attempts)
+	g.denied = func() {
 		if publishes {
 			s.refusal(hub.ActionPublish, cause).Info("refused to publish", "stream", t.name(), "remote", s.remote, "cause", cause)
 		} else {

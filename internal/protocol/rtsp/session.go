@@ -36,6 +36,7 @@ type session struct {
 	agent   string
 	token   string // what the peer is to call the session; "": it has none yet
 	guard   guard
+	gate    gate
 
 	play   *playing   // what DESCRIBE, or SETUP without it, has found
 	record *recording // what ANNOUNCE has said
@@ -50,6 +51,7 @@ func (s *session) run(ctx context.Context) {
 		s.release()
 		s.forget(err)
 		s.guard.settle()
+		s.gate.settle()
 		if !errors.Is(err, errHandedOver) {
 			_ = s.conn.Close() // nothing can be done about it
 		}
@@ -214,7 +216,7 @@ func (s *session) request(ctx context.Context, r *wire.Request) (do func(context
 		return nil, s.respond(r, a)
 	}
 	if refused := s.guard.check(s.cfg, r); refused != nil && r.Method != base.Teardown {
-		return nil, s.challenged(r, refused)
+		return nil, s.challenged(r, &s.guard, refused)
 	}
 	switch r.Method { //nolint:exhaustive // common has answered the others
 	case base.Describe:
@@ -313,7 +315,7 @@ func (s *session) ask(t target) (hub.Request, error) {
 	key, err := hub.ParseKey(t.path)
 	s.log = protocol.SessionLog(s.log, s.env.Hub, key)
 	return hub.Request{
-		Key: key, Session: s.id, Protocol: "rtsp", Remote: s.remote, Query: t.query, Agent: s.agent,
+		Key: key, Session: s.id, Protocol: "rtsp", Remote: s.remote, Local: s.conn.Local(), Secure: s.secure, Query: t.query, Agent: s.agent,
 	}, err
 }
 

@@ -15,7 +15,7 @@ func (s *session) setupPlay(ctx context.Context, r *wire.Request) error {
 	raw, track := splitTrack(r.URL)
 	t, err := targetOf(raw)
 	if err == nil && (s.play == nil || s.play.target.path != t.path) {
-		err = s.find(ctx, t)
+		err = s.find(ctx, r, t)
 	}
 	if err != nil {
 		return s.unfound(r, t, err)

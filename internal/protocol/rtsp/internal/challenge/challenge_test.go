@@ -20,14 +20,14 @@ const (
 	aRealm = "vigil"
 )
 
-func users(user string) (string, bool) {
+func users(user string, _ bool) (Secret, bool) {
 	switch user {
 	case "ann":
-		return "pa:ss", true
+		return Secret{Text: "pa:ss"}, true
 	case "empty":
-		return "", true
+		return Secret{}, true
 	}
-	return "", false
+	return Secret{}, false
 }
 
 // answer makes a client's header with the library's own client.
@@ -229,20 +229,64 @@ func TestUnknownUsersAreLookedUpAlike(t *testing.T) {
 	}
 }
 
+// TestHashedPassword: what Digest makes of a password with MD5 is as good as the password for such digests, and proves nothing else.
+func TestHashedPassword(t *testing.T) {
+	for name, c := range map[string]struct {
+		schemes    []Scheme
+		hash, user string
+		pass       string
+		err        error
+		plain      bool // the lookup was told to
+	}{
+		"right":           {nil, md5Hex("ann:" + aRealm + ":pa:ss"), "ann", "pa:ss", nil, false},
+		"capitals":        {nil, strings.ToUpper(md5Hex("ann:" + aRealm + ":pa:ss")), "ann", "pa:ss", nil, false},
+		"wrong":           {nil, md5Hex("ann:" + aRealm + ":pa:ss"), "ann", "pa:st", ErrDenied, false},
+		"of another user": {nil, md5Hex("ann:" + aRealm + ":pa:ss"), "bob", "pa:ss", ErrDenied, false},
+		"other realm":     {nil, md5Hex("ann:x:pa:ss"), "ann", "pa:ss", ErrDenied, false},
+		"the hash itself": {nil, md5Hex("ann:" + aRealm + ":pa:ss"), "ann", md5Hex("ann:" + aRealm + ":pa:ss"), ErrDenied, false},
+		"empty":           {nil, "", "ann", "", ErrDenied, false},
+		"SHA-256":         {[]Scheme{DigestSHA256}, md5Hex("ann:" + aRealm + ":pa:ss"), "ann", "pa:ss", ErrDenied, true},
+		"basic":           {[]Scheme{Basic}, md5Hex("ann:" + aRealm + ":pa:ss"), "ann", "pa:ss", ErrDenied, true},
+		"basic, the hash": {[]Scheme{Basic}, md5Hex("ann:" + aRealm + ":pa:ss"), "ann", md5Hex("ann:" + aRealm + ":pa:ss"), ErrDenied, true},
+	} {
+		ch := New(aRealm, c.schemes)
+		r := Request{Method: base.Describe, URL: aURL, Authorization: answer(t, ch.Header(), base.Describe, aURL, c.user, c.pass)}
+		user, err := ch.Verify(r, func(user string, plain bool) (Secret, bool) {
+			if user != c.user || plain != c.plain {
+				t.Errorf("%s: asked for %q, plain: %v", name, user, plain)
+			}
+			return Secret{c.hash, true}, true
+		})
+		if !errors.Is(err, c.err) || err == nil && user != c.user {
+			t.Errorf("%s: %q, %v", name, user, err)
+		}
+		if _, err = ch.Verify(r, func(string, bool) (Secret, bool) { return Secret{c.hash, true}, false }); !errors.Is(err, ErrDenied) {
+			t.Errorf("%s, but unknown: %v", name, err)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	f.Add(`Digest username="ann", realm="vigil", nonce="n", uri="*", response="r"`, "*")
 	f.Add(`Digest a="\"\\", b=c d,e=,=f,"`, "rtsp://h")
 	f.Add("Basic YTpi", "")
 	f.Fuzz(func(t *testing.T, value, url string) {
-		ch := New(aRealm, []Scheme{DigestMD5, DigestSHA256, Basic})
-		ch.Header()
-		calls := 0
-		_, err := ch.Verify(Request{Method: "OPTIONS", URL: url, Authorization: base.HeaderValue{value, value}}, func(string) (string, bool) {
-			calls++
-			return "a password that nobody guesses", true
-		})
-		if err == nil || calls > 1 {
-			t.Fatal(err, calls)
+		for _, hashed := range []bool{false, true} {
+			fuzzVerify(t, value, url, hashed)
 		}
 	})
+}
+
+func fuzzVerify(t *testing.T, value, url string, hashed bool) {
+	t.Helper()
+	ch := New(aRealm, []Scheme{DigestMD5, DigestSHA256, Basic})
+	ch.Header()
+	calls := 0
+	_, err := ch.Verify(Request{Method: "OPTIONS", URL: url, Authorization: base.HeaderValue{value, value}}, func(string, bool) (Secret, bool) {
+		calls++
+		return Secret{"a password that nobody guesses", hashed}, true
+	})
+	if err == nil || calls > 1 {
+		t.Fatal(err, calls)
+	}
 }

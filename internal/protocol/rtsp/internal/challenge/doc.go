@@ -18,12 +18,15 @@
 //
 // # Cost
 //
+// A password may be known by what Digest makes of it with MD5 only ([Secret]). That verifies such digests; it is worth as much as the password where
+// these are taken, and proves nothing by the other schemes.
+//
 // An unknown user costs as much as a known one, and comparisons take the same time wherever the difference is. Nothing here counts
 // attempts: the session does.
 //
 // # Concurrency and what is not here
 //
-// A Challenge is for one goroutine. The password function is called by Verify, at most once. Nothing here knows a session, or
+// A Challenge is for one goroutine. The [Lookup] is called by Verify, at most once; it may wait. Nothing here knows a session, or
 // what a user may do.
 //
 // Specifications: RFC 2069 section 2, RFC 2617 section 3, RFC 7616 section 3, RFC 7617; RFC 2326 section 14.

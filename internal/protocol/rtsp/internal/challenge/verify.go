@@ -22,9 +22,17 @@ type Request struct {
 	Authorization base.HeaderValue // the first value counts that is of a scheme that was offered
 }
 
-// Verify returns the user who made a request. password returns a user's, if there is one of that name. The error is ErrMissing, ErrStale,
-// or ErrDenied with more words, none of which come from the client.
-func (c *Challenge) Verify(r Request, password func(user string) (string, bool)) (user string, err error) {
+// Secret is what is known of a password.
+type Secret struct {
+	Text   string
+	Hashed bool // Text is what Digest with MD5 makes of it: hexadecimal digits of the MD5 of user:realm:password (RFC 2617, 3.2.2.2)
+}
+
+// Lookup returns what is known of a user's password, if there is a user of that name. plain says that a hashed one is of no use.
+type Lookup func(user string, plain bool) (Secret, bool)
+
+// Verify returns the user who made a request. The error is ErrMissing, ErrStale, or ErrDenied with more words, none of which come from the client.
+func (c *Challenge) Verify(r Request, password Lookup) (user string, err error) {
 	if len(r.Authorization) == 0 {
 		return "", ErrMissing
 	}
@@ -35,60 +43,77 @@ func (c *Challenge) Verify(r Request, password func(user string) (string, bool))
 			return c.verifyBasic(rest, password)
 		case strings.EqualFold(name, "Digest"):
 			p := parseParameters(rest)
-			if f, ok := c.function(p["algorithm"]); ok {
-				return c.verifyDigest(r, p, f, password)
+			if a, ok := c.algorithm(p["algorithm"]); ok {
+				return c.verifyDigest(r, p, a, password)
 			}
 		}
 	}
 	return "", fmt.Errorf("%w: of no scheme that was offered", ErrDenied)
 }
 
-// function returns the hash function of an algorithm that was offered.
-func (c *Challenge) function(algorithm string) (f func() hash.Hash, ok bool) {
-	switch strings.ToUpper(algorithm) {
-	case "", "MD5":
-		return md5.New, slices.Contains(c.schemes, DigestMD5)
-	case "SHA-256":
-		return sha256.New, slices.Contains(c.schemes, DigestSHA256)
-	default:
-		return nil, false
-	}
+// algorithm is what a digest is made with.
+type algorithm struct {
+	scheme Scheme
+	hash   func() hash.Hash
 }
 
+// algorithm returns that of a name, if it was offered.
+func (c *Challenge) algorithm(name string) (a algorithm, ok bool) {
+	switch strings.ToUpper(name) {
+	case "", "MD5":
+		a = algorithm{DigestMD5, md5.New}
+	case "SHA-256":
+		a = algorithm{DigestSHA256, sha256.New}
+	default:
+		return a, false
+	}
+	return a, slices.Contains(c.schemes, a.scheme)
+}
+
+// errHashed is for those who had to be shown a plain password.
+var errHashed = fmt.Errorf("%w: the password is known by its MD5 only, which proves nothing here", ErrDenied)
+
 // lookup returns the password of a user, or one that nobody knows.
-func (c *Challenge) lookup(user string, password func(string) (string, bool)) (pass string, known bool) {
-	if pass, known = password(user); !known {
-		pass = c.decoy
+func (c *Challenge) lookup(user string, plain bool, password Lookup) (pass Secret, known bool) {
+	if pass, known = password(user, plain); !known {
+		pass = Secret{Text: c.decoy}
 	}
 	return pass, known
 }
 
-func (c *Challenge) verifyBasic(text string, password func(string) (string, bool)) (string, error) {
+func (c *Challenge) verifyBasic(text string, password Lookup) (string, error) {
 	text = strings.TrimRight(strings.TrimSpace(text), "=")
 	plain, err := base64.RawStdEncoding.DecodeString(text)
 	if err != nil {
 		return "", fmt.Errorf("%w: not base64", ErrDenied)
 	}
 	user, given, _ := strings.Cut(string(plain), ":") // a password may have colons
-	pass, known := c.lookup(user, password)
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(pass)) // so that lengths do not show
+	pass, known := c.lookup(user, true, password)
+	if pass.Hashed {
+		return "", errHashed
+	}
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(pass.Text)) // so that lengths do not show
 	if subtle.ConstantTimeCompare(a[:], b[:]) != 1 || !known {
 		return "", ErrDenied
 	}
 	return user, nil
 }
 
-func (c *Challenge) verifyDigest(
-	r Request, p map[string]string, f func() hash.Hash, password func(string) (string, bool),
-) (string, error) {
+func (c *Challenge) verifyDigest(r Request, p map[string]string, a algorithm, password Lookup) (string, error) {
 	user, nonce, uri := p["username"], p["nonce"], p["uri"]
-	pass, known := c.lookup(user, password)
+	pass, known := c.lookup(user, a.scheme != DigestMD5, password)
+	if pass.Hashed && a.scheme != DigestMD5 {
+		return "", errHashed
+	}
 	sum := func(parts ...string) string {
-		h := f()
+		h := a.hash()
 		h.Write([]byte(strings.Join(parts, ":")))
 		return hex.EncodeToString(h.Sum(nil))
 	}
-	secret, target := sum(user, c.realm, pass), sum(string(r.Method), uri)
+	secret, target := sum(user, c.realm, pass.Text), sum(string(r.Method), uri)
+	if pass.Hashed {
+		secret = strings.ToLower(pass.Text)
+	}
 	want := sum(secret, nonce, target)
 	qop := strings.ToLower(p["qop"])
 	if qop != "" { // RFC 2617, 3.2.2.1
