@@ -1,107 +1,95 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
 	"net/http"
-	"strings"
+	"time"
 
-	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/vigil-media/vigil/internal/control"
 	"github.com/vigil-media/vigil/internal/hub"
 )
 
-// RequireSecret lets only requests through that carry the secret. The comparison takes the same time for all.
-func RequireSecret(secret conf.Secret, h http.Handler) http.Handler {
-	return RequireSecretOrProbe(secret, "", h)
+// Options are what the API has to do with. What is called must not wait for media.
+type Options struct {
+	Control  *control.Control
+	Snapshot func() *hub.Snapshot // as of now: of the streams and all sessions
+	Events   *Events
+	Watched  Watched
+	Hooks    func() []Hook // by name
+	Health   []Check
+	Started  time.Time // of the process; the zero time: just now
 }
 
-// probePath is what the server's own probe may ask for, and nothing else of the API.
-const probePath = "/api/v1/streams"
-
-// RequireSecretOrProbe does as [RequireSecret], and lets the server's own probe list the streams too: GET of that one path with the
-// probe's token in the header. "": there is no probe.
-func RequireSecretOrProbe(secret conf.Secret, probe string, h http.Handler) http.Handler {
-	isSecret, isProbe := comparer(secret.Reveal()), comparer(probe)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, inHeader := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !inHeader {
-			given = r.URL.Query().Get("secret")
-		}
-		mayProbe := probe != "" && inHeader && r.Method == http.MethodGet && r.URL.Path == probePath
-		if allowed := isSecret(given) || mayProbe && isProbe(given); !allowed {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			writeError(w, http.StatusUnauthorized, "unauthorized", "this path needs the secret (see api.secret)")
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
+// API answers all that is under /api/. Make one with New.
+type API struct {
+	opt      Options
+	mux      *http.ServeMux
+	document []byte // openapi.json
 }
 
-// comparer returns what says whether a text is the given one, in the same time for all.
-func comparer(to string) func(text string) bool {
-	want := sha256.Sum256([]byte(to))
-	return func(text string) bool {
-		got := sha256.Sum256([]byte(text))
-		return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+// The paths that are more than one operation's, or known elsewhere.
+const (
+	streamsPath  = "/api/v1/streams" // what the server's own probe may ask for, and nothing else of the API
+	streamPath   = streamsPath + "/{app}/{name}"
+	sessionsPath = "/api/v1/sessions"
+	sessionPath  = sessionsPath + "/{id}"
+	settingsPath = "/api/v1/settings"
+	eventsPath   = "/api/v1/events"
+	documentPath = "/api/v1/openapi.json"
+)
+
+// New returns the API.
+func New(o Options) *API {
+	if o.Started.IsZero() {
+		o.Started = time.Now()
 	}
-}
-
-// Streams answers what is being published and who is there, and ends streams and sessions.
-func Streams(h *hub.Hub) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/streams", func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, list(h.Snapshot()))
-	})
-	mux.HandleFunc("GET /api/v1/streams/{app}/{name...}", func(w http.ResponseWriter, r *http.Request) {
-		key, ok := pathKey(w, r)
-		if !ok {
-			return
-		}
-		s := h.Snapshot()
-		for i := range s.Streams {
-			if s.Streams[i].Key == key {
-				write(w, http.StatusOK, describe(&s.Streams[i], s.At))
-				return
-			}
-		}
-		writeError(w, http.StatusNotFound, hub.Reason(hub.ErrNotFound), "no such stream: "+key.String())
-	})
-	commands(mux, h)
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+	a := &API{opt: o, mux: http.NewServeMux()}
+	h := describedBy(routes{a.mux})
+	a.streams(h)
+	a.sessions(h)
+	a.settings(h)
+	a.server(h)
+	a.watch(h)
+	a.events(h)
+	a.describe(h)
+	a.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, "not-found", r.Method+" "+r.URL.Path+" is no part of this API")
 	})
-	return mux
+	return a
 }
 
-// health is the body of the health paths.
-type health struct {
-	Status string `json:"status"` // "ok" or what is wrong
-}
+// ServeHTTP implements http.Handler, for all below /api/. Whoever mounts it asks for the secret: see [Gate].
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// failure is the body of an error.
-type failure struct {
-	Code    int    `json:"code"` // HTTP status
-	Error   string `json:"error"`
-	Message string `json:"message"`
-}
+// Sends says whether the answer to a path goes on until its reader leaves: its deadlines are those of its parts, and it has a bound of its own.
+// A handler that keeps answers in memory, or ends them after a while, is no good for it.
+func (a *API) Sends(path string) bool { return path == eventsPath }
 
-func writeError(w http.ResponseWriter, status int, word, message string) {
-	write(w, status, failure{status, word, message})
-}
+// routes are where huma adds its operations.
+type routes struct{ *http.ServeMux }
 
-func write(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(body) // the peer may be gone
-}
-
-// NotFound answers paths that nothing serves.
-func NotFound() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, "not-found", "nothing is served at "+r.URL.Path)
+// HandleFunc implements humago.Mux. A stream's name may have slashes, which OpenAPI has no word for and ServeMux has. Answers are not to be kept.
+func (m routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	if path := streamPath; len(pattern) > len(path) && pattern[len(pattern)-len(path):] == path {
+		pattern = pattern[:len(pattern)-len("}")] + "...}"
+	}
+	m.ServeMux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		h(w, r)
 	})
+}
+
+var _ humago.Mux = routes{}
+
+// answer is what an operation gives back.
+type answer[T any] struct{ Body T }
+
+// operation describes one of the API's, with the failures that it may answer with besides 401 and 500.
+func operation(id, method, path, tag, summary string, failures ...int) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary,
+		Errors: append([]int{http.StatusUnauthorized}, failures...),
+	}
 }

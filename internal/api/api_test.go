@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/vigil-media/vigil/internal/api"
 	"github.com/vigil-media/vigil/internal/av"
@@ -21,7 +23,7 @@ func request(session, protocol, path string) hub.Request {
 	}
 	return hub.Request{
 		Key: key, Session: session, Protocol: protocol, Remote: netip.MustParseAddrPort("192.0.2.1:5000"),
-		Agent: "<b>encoder</b>", Query: "token=hidden",
+		Agent: "<b>encoder</b>", Query: "token=hidden", Local: netip.MustParseAddrPort("198.51.100.1:1935"),
 	}
 }
 
@@ -82,7 +84,7 @@ func TestStreams(t *testing.T) {
 		Publishers, Viewers int
 		Streams             []view
 	}
-	handler := api.Streams(h)
+	handler := streamsOf(h)
 	if code := get(t, handler, "/api/v1/streams", &list); code != http.StatusOK || len(list.Streams) != 1 {
 		t.Fatalf("%d: %+v", code, list)
 	}
@@ -112,7 +114,7 @@ func TestStreams(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	handler := api.Streams(hub.New(hub.DefaultConfig(), nil))
+	handler := streamsOf(hub.New(hub.DefaultConfig(), nil))
 	for path, want := range map[string]int{
 		"/api/v1/streams/live/none":    http.StatusNotFound,
 		"/api/v1/streams/live/%01":     http.StatusBadRequest,
@@ -131,7 +133,7 @@ func TestErrors(t *testing.T) {
 
 func TestSecret(t *testing.T) {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	handler := api.RequireSecret(conf.Secret("right"), inner)
+	handler := (&api.Gate{Secret: func() conf.Secret { return "right" }, Guard: &api.Guard{}}).Require(inner)
 	for _, c := range []struct {
 		header, query string
 		want          int
@@ -155,6 +157,48 @@ func TestSecret(t *testing.T) {
 			t.Errorf("%q %q: %d, want %d", c.header, c.query, w.Code, c.want)
 		}
 	}
+}
+
+// TestGuessing: an address from which wrong secrets come is not listened to for a while, whatever it carries; the probe is, and who asks without a
+// secret is no guesser.
+func TestGuessing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+		g := &api.Gate{Secret: func() conf.Secret { return "right" }, Guard: &api.Guard{}}
+		handler := g.RequireOrProbe("token", inner)
+		ask := func(from, secret string) *httptest.ResponseRecorder {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/streams", nil)
+			r.RemoteAddr = from + ":1"
+			if secret != "" {
+				r.Header.Set("Authorization", "Bearer "+secret)
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			return w
+		}
+		for range 100 {
+			if w := ask("192.0.2.9", ""); w.Code != http.StatusUnauthorized {
+				t.Fatal(w.Code)
+			}
+		}
+		for range 10 {
+			if w := ask("192.0.2.9", "wrong"); w.Code != http.StatusUnauthorized {
+				t.Fatal(w.Code)
+			}
+		}
+		if w := ask("192.0.2.9", "right"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		for from, secret := range map[string]string{"192.0.2.9": "token", "192.0.2.8": "right"} {
+			if w := ask(from, secret); w.Code != http.StatusTeapot {
+				t.Errorf("%s with %s: %d", from, secret, w.Code)
+			}
+		}
+		time.Sleep(time.Second)
+		if w := ask("192.0.2.9", "right"); w.Code != http.StatusTeapot {
+			t.Errorf("a second later: %d", w.Code)
+		}
+	})
 }
 
 // TestProbeMayList proves that the probe's token opens one path, and nothing where there is no probe.
@@ -184,7 +228,7 @@ func TestProbeMayList(t *testing.T) {
 			r.Header.Set("Authorization", c.header)
 		}
 		w := httptest.NewRecorder()
-		api.RequireSecretOrProbe(conf.Secret("right"), c.probe, inner).ServeHTTP(w, r)
+		(&api.Gate{Secret: func() conf.Secret { return "right" }, Guard: &api.Guard{}}).RequireOrProbe(c.probe, inner).ServeHTTP(w, r)
 		if w.Code != c.want {
 			t.Errorf("probe %q: %s %s %q: %d, want %d", c.probe, c.method, c.target, c.header, w.Code, c.want)
 		}
@@ -225,7 +269,7 @@ func TestStreamsMIME(t *testing.T) {
 		Tracks []struct{}
 		MIME   string
 	}
-	get(t, api.Streams(h), "/api/v1/streams/live/two", &one)
+	get(t, streamsOf(h), "/api/v1/streams/live/two", &one)
 	if len(one.Tracks) != 4 || one.MIME != `video/mp4; codecs="avc1.64000d,mp4a.40.2"` {
 		t.Errorf("of %d tracks: %s", len(one.Tracks), one.MIME)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/api"
+	"github.com/vigil-media/vigil/internal/control"
 	"github.com/vigil-media/vigil/internal/hub"
 )
 
@@ -42,7 +43,7 @@ func TestEndSession(t *testing.T) {
 		h := hub.New(hub.DefaultConfig(), nil)
 		l := publish(t, h, "live/a/b")
 		v, w := play(t, h, "00b1", "live/a/b"), play(t, h, "00b2", "live/a/b")
-		streams := api.Streams(h)
+		streams := streamsOf(h)
 		if code, word := end(t, streams, "/api/v1/sessions/00b1"); code != http.StatusOK || word != "ended" {
 			t.Errorf("a viewer: %d %s", code, word)
 		}
@@ -76,7 +77,7 @@ func TestEndStream(t *testing.T) {
 		l := publish(t, h, "live/a/b")
 		context.AfterFunc(l.Context(), func() { l.Release(nil) })
 		v := play(t, h, "00b1", "live/a/b")
-		streams := api.Streams(h)
+		streams := streamsOf(h)
 		if code, word := end(t, streams, "/api/v1/streams/live/a/b"); code != http.StatusOK || word != "ended" {
 			t.Errorf("%d %s", code, word)
 		}
@@ -112,4 +113,9 @@ func TestEndStream(t *testing.T) {
 			t.Error("it is still there")
 		}
 	})
+}
+
+// streamsOf is an API that knows a hub and nothing else.
+func streamsOf(h *hub.Hub) *api.API {
+	return api.New(api.Options{Control: control.New(control.Options{Hub: h}), Snapshot: h.Snapshot, Events: api.NewEvents()})
 }

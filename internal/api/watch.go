@@ -5,8 +5,9 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/vigil-media/vigil/internal/watch"
 )
@@ -24,82 +25,86 @@ type Watched struct {
 
 // Alarm is something that somebody should look at.
 type Alarm struct {
-	At    time.Time `json:"at"`
-	Kind  string    `json:"kind"`            // a stable word: "ghost", "stuck", ...
-	About string    `json:"about,omitempty"` // a stream's key, a loop, a volume
-	Text  string    `json:"text"`
+	At    time.Time `json:"at" doc:"When it was raised"`
+	Kind  string    `json:"kind" doc:"A stable word" example:"ghost"`
+	About string    `json:"about,omitempty" doc:"A stream's key, a loop, a volume"`
+	Text  string    `json:"text" doc:"What it is, for people"`
 }
 
 // loop is one loop of the tree.
 type loop struct {
-	Name    string  `json:"name"`
-	Session string  `json:"session,omitempty"`
-	Done    uint64  `json:"done"`   // steps
-	Busy    float64 `json:"busy_s"` // that the step under way has taken; 0: it has nothing to do
-	State   string  `json:"state"`  // "ok", "slow" or "stuck"
+	Name    string  `json:"name" doc:"Which loop"`
+	Session string  `json:"session,omitempty" doc:"Id of the session that it is of"`
+	Done    uint64  `json:"done" doc:"Steps"`
+	Busy    float64 `json:"busy_s" doc:"Seconds that the step under way has taken; 0: it has nothing to do"`
+	State   string  `json:"state" enum:"ok,slow,stuck" doc:"How it gets on"`
 }
 
 // class is the loops of a class.
 type class struct {
-	Class  string  `json:"class"`
-	Warn   float64 `json:"warn_s"`
-	Act    float64 `json:"act_s,omitempty"`
-	Then   string  `json:"then,omitempty"`
-	Healed uint64  `json:"healed"`
-	Loops  []loop  `json:"loops"`
+	Class  string  `json:"class" doc:"What its loops do"`
+	Warn   float64 `json:"warn_s" doc:"Seconds that a step may take before it is slow"`
+	Act    float64 `json:"act_s,omitempty" doc:"Seconds before something is done about it"`
+	Then   string  `json:"then,omitempty" doc:"What is done"`
+	Healed uint64  `json:"healed" doc:"How often it was done"`
+	Loops  []loop  `json:"loops" nullable:"false" doc:"Those first that have been busy for longest"`
 }
 
 // tree is the answer about the watch.
 type tree struct {
-	Supervisor any     `json:"supervisor,omitempty"`
-	Scans      uint64  `json:"scans"`    // of the guard
-	Looked     float64 `json:"looked_s"` // since its last
-	Lost       uint64  `json:"lost"`     // findings that nobody could take
-	Classes    []class `json:"classes"`
+	Supervisor any     `json:"supervisor,omitempty" doc:"The server as its supervisor sees it"`
+	Scans      uint64  `json:"scans" doc:"Of the guard"`
+	Looked     float64 `json:"looked_s" doc:"Seconds since its last"`
+	Lost       uint64  `json:"lost" doc:"Findings that nobody could take"`
+	Classes    []class `json:"classes" nullable:"false" doc:"The classes that have loops"`
 }
 
-// linesMost bounds the lines of the log in an answer, linesUsual is how many there are if nothing is said.
-const (
-	linesMost  = 2000
-	linesUsual = 100
-)
+type logLines struct {
+	Lines []string `json:"lines" nullable:"false" doc:"Oldest first"`
+}
 
-// Watch answers what the server's loops do, the newest lines of its log, and gathers evidence.
-func Watch(w Watched) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/watch", func(rw http.ResponseWriter, _ *http.Request) { write(rw, http.StatusOK, w.tree()) })
-	mux.HandleFunc("GET /api/v1/log", func(rw http.ResponseWriter, r *http.Request) {
-		n := linesUsual
-		if text := r.URL.Query().Get("lines"); text != "" {
-			var err error
-			if n, err = strconv.Atoi(text); err != nil || n < 1 {
-				writeError(rw, http.StatusBadRequest, "bad-request", "lines is not a number from 1 to "+strconv.Itoa(linesMost))
-				return
-			}
-		}
-		lines := w.Lines(min(n, linesMost))
-		if lines == nil {
-			lines = []string{}
-		}
-		write(rw, http.StatusOK, map[string][]string{"lines": lines})
-	})
-	mux.HandleFunc("GET /api/v1/alarms", func(rw http.ResponseWriter, _ *http.Request) {
-		write(rw, http.StatusOK, map[string][]Alarm{"alarms": w.Alarms()})
-	})
-	mux.HandleFunc("POST /api/v1/bundle", func(rw http.ResponseWriter, r *http.Request) {
-		path, err := w.Evidence(r.Context())
+type alarmList struct {
+	Alarms []Alarm `json:"alarms" nullable:"false" doc:"The newest, oldest first"`
+}
+
+type evidence struct {
+	Path string `json:"path" doc:"The file, on the server"`
+}
+
+// linesMost bounds the lines of the log in an answer.
+const linesMost = 2000
+
+// watch adds the operations on what the server's loops do, the newest lines of its log, and evidence.
+func (a *API) watch(h huma.API) {
+	w := &a.opt.Watched
+	huma.Register(h, operation("get-watch", http.MethodGet, "/api/v1/watch", tagWatch, "What the server's loops do"),
+		func(context.Context, *struct{}) (*answer[tree], error) { return &answer[tree]{w.tree()}, nil })
+	huma.Register(h, operation("get-log", http.MethodGet, "/api/v1/log", tagWatch, "The newest lines of the log", http.StatusBadRequest),
+		func(_ context.Context, in *struct {
+			Lines int `query:"lines" minimum:"1" default:"100" doc:"How many; of more than 2000 there are 2000"`
+		},
+		) (*answer[logLines], error) {
+			return &answer[logLines]{logLines{noNil(w.Lines(min(in.Lines, linesMost)))}}, nil
+		})
+	huma.Register(h, operation("list-alarms", http.MethodGet, "/api/v1/alarms", tagWatch, "What somebody should look at"),
+		func(context.Context, *struct{}) (*answer[alarmList], error) {
+			return &answer[alarmList]{alarmList{append([]Alarm{}, w.Alarms()...)}}, nil
+		})
+	gather := operation("gather-evidence", http.MethodPost, "/api/v1/bundle", tagWatch, "Gather evidence of what the server does",
+		http.StatusServiceUnavailable)
+	gather.DefaultStatus = http.StatusOK
+	huma.Register(h, gather, func(ctx context.Context, _ *struct{}) (*answer[evidence], error) {
+		path, err := w.Evidence(ctx)
 		if err != nil {
-			writeError(rw, http.StatusServiceUnavailable, "no-evidence", err.Error())
-			return
+			return nil, failed(http.StatusServiceUnavailable, "no-evidence", err.Error())
 		}
-		write(rw, http.StatusOK, map[string]string{"path": path})
+		return &answer[evidence]{evidence{path}}, nil
 	})
-	return mux
 }
 
 // tree lists all loops, by class, those first that have been busy for longest.
 func (w *Watched) tree() tree {
-	t := tree{Scans: w.Guard.Scans(), Looked: w.Guard.Looked().Seconds(), Lost: w.Guard.Lost()}
+	t := tree{Scans: w.Guard.Scans(), Looked: w.Guard.Looked().Seconds(), Lost: w.Guard.Lost(), Classes: []class{}}
 	if w.Supervisor != nil {
 		t.Supervisor = w.Supervisor()
 	}
@@ -129,22 +134,4 @@ func condition(s watch.State) string {
 		return "slow"
 	}
 	return "ok"
-}
-
-// Verdict is what a health path answers.
-type Verdict struct {
-	OK     bool
-	Status string // "ok", or what is wrong
-}
-
-// Health answers a health path.
-func Health(judge func() Verdict) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		v := judge()
-		status := http.StatusOK
-		if !v.OK {
-			status = http.StatusServiceUnavailable
-		}
-		write(w, status, health{v.Status})
-	})
 }
