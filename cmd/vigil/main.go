@@ -30,47 +30,6 @@ const (
 	lastWord = 200 * time.Millisecond  // to say why, on a standard error that nobody may be reading
 )
 
-// settings are the flags that say what the configuration is.
-type settings struct {
-	Config    string   `short:"c" placeholder:"FILE" env:"VIGIL_CONFIG" help:"Configuration file."`
-	Set       []string `sep:"none" placeholder:"KEY=VALUE" help:"Set one key, such as rtmp.listen=:1936. May be repeated."`
-	LogLevel  string   `placeholder:"LEVEL" help:"debug, info, warn or error; the same as --set log.level=LEVEL."`
-	LogFormat string   `placeholder:"FORMAT" help:"text or json; the same as --set log.format=FORMAT."`
-
-	NoSupervisor bool `help:"Serve in one process, without one that watches over it: for debugging."`
-}
-
-func (s settings) load() (*conf.Config, error) {
-	set := s.Set
-	if s.LogLevel != "" {
-		set = append(set, "log.level="+s.LogLevel)
-	}
-	if s.LogFormat != "" {
-		set = append(set, "log.format="+s.LogFormat)
-	}
-	return conf.Load(conf.Source{File: s.Config, Env: os.Environ(), Set: set, Known: server.Known()})
-}
-
-type checkCommand struct{}
-
-// Run reads the configuration and says whether it is sound.
-func (checkCommand) Run(flags *settings) error {
-	if err := check(flags); err != nil {
-		return err
-	}
-	_, err := fmt.Println("the configuration is sound")
-	return err
-}
-
-// check reads the configuration and looks whether it is sound.
-func check(flags *settings) error {
-	cfg, err := flags.load()
-	if err != nil {
-		return err
-	}
-	return server.Check(cfg)
-}
-
 type versionCommand struct{}
 
 // Run prints the version.
@@ -84,6 +43,8 @@ func main() {
 		settings
 		Serve       serveCommand       `cmd:"" default:"1" help:"Serve (what happens when no command is given)."`
 		Check       checkCommand       `cmd:"" help:"Check the configuration and exit with 0 if it is sound."`
+		Convert     convertCommand     `cmd:"" help:"Make a configuration of ZLMediaKit's config.ini."`
+		Sign        signCommand        `cmd:"" help:"Sign the URL of a stream, with auth.sign_key."`
 		Status      statusCommand      `cmd:"" help:"Tell how the running server is."`
 		Reload      reloadCommand      `cmd:"" help:"Replace the running worker by one with the present program and configuration."`
 		Bundle      bundleCommand      `cmd:"" help:"Have the running server write a diagnosis bundle."`

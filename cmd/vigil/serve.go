@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	stdlog "log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,7 +30,7 @@ func (serveCommand) Run(flags *settings) error {
 }
 
 func run(flags *settings, w *worker) error {
-	cfg, err := flags.load()
+	cfg, notes, err := flags.loadWithNotes()
 	if err != nil {
 		return err
 	}
@@ -37,23 +38,26 @@ func run(flags *settings, w *worker) error {
 	if w == nil && !flags.NoSupervisor && canSupervise {
 		return supervised(flags, cfg)
 	}
-	return serve(cfg, w)
+	return serve(cfg, worthTelling(notes), w)
 }
 
-// serve serves in this process. w is the line to its supervisor, or nil.
-func serve(cfg *conf.Config, w *worker) error {
+// serve serves in this process. notes are for the log, w is the line to its supervisor, or nil.
+func serve(cfg *conf.Config, notes []string, w *worker) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	o := server.Options{
 		Config: cfg, Version: version, Console: os.Stderr, Screen: os.Stdout, Exit: func() { os.Exit(exitMemory) },
+		Notes: notes,
 	}
 	w.attend(ctx, &o, cancel)
 	s, err := server.New(o)
 	if err != nil {
 		return err
 	}
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(s.Aside())
 	w.serves(s)
 	g, gctx := task.NewGroup(ctx)
 	ch := make(chan os.Signal, 1)

@@ -154,7 +154,7 @@ func supervised(flags *settings, cfg *conf.Config) error {
 		Executable: exe, Args: os.Args[1:], Env: os.Environ(), Log: l.Logger().With(log.ProtocolKey, "watch"),
 		Console: os.Stderr, Screen: os.Stdout, Health: set.Listen, HealthMust: set.ListenMust,
 		Probe: set.Probe, Recycle: set.Recycle, DryRun: set.DryRun, Starved: server.NewStarved(),
-		Check: func() error { return check(flags) }, Secret: func() ([]byte, error) { return secretHash(flags) },
+		Check: func() error { return sound(flags) }, Secret: func() ([]byte, error) { return secretHash(flags) },
 		Keep: keeper.keep, Compose: compose,
 	})
 	if err != nil {

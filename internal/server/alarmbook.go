@@ -22,11 +22,12 @@ const (
 	alarmPause    = "pause"    // the process did not run for a while
 	alarmDisk     = "disk"     // a volume does not answer, or fails
 	alarmLog      = "log"      // a sink takes nothing
+	alarmKept     = "kept"     // settings that were changed while a server ran cannot be used
 )
 
 // alarmKinds lists them all.
 func alarmKinds() []string {
-	return []string{alarmGhost, alarmDuel, alarmMute, alarmStuck, alarmReplaced, alarmSafe, alarmClock, alarmPause, alarmDisk, alarmLog}
+	return []string{alarmGhost, alarmDuel, alarmMute, alarmStuck, alarmReplaced, alarmSafe, alarmClock, alarmPause, alarmDisk, alarmLog, alarmKept}
 }
 
 // alarmsKept is how many alarms the API tells.

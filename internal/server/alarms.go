@@ -39,7 +39,7 @@ func (a alarms) Observe(e hub.Event) {
 		a.log.Info("the stream goes on", "stream", s.Key, "session", s.ID, "viewers", e.Viewers)
 	case hub.Unwatched:
 		a.log.Info("nobody watches", "stream", s.Key, "session", s.ID)
-	case hub.Published, hub.Unpublished, hub.Played, hub.Stopped, hub.Wanted: // the rooms log what they do
+	case hub.Published, hub.Unpublished, hub.Played, hub.Stopped, hub.Wanted, hub.Opened, hub.Closed: // the rooms log what they do
 	}
 }
 

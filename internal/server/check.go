@@ -21,6 +21,9 @@ func Check(c *conf.Config) error {
 	if err != nil {
 		return err
 	}
+	if err = cfg.exposes(c.File()); err != nil {
+		return err
+	}
 	dry, err := listeners(c, &cfg)
 	if err != nil {
 		return err

@@ -71,13 +71,14 @@ var nonsense = map[reflect.Type][]string{
 // sane lists the settings, besides those whose documentation says what 0 is, that may be what looks like nonsense.
 var sane = map[string][]string{
 	"0s":  {"play.wait", "egress.audio_hold"},
-	"1ns": {"publish.resume_window", "play.wait", "egress.audio_hold", "egress.merge_window"},
+	"1":   {"hooks.flow_threshold"},
+	"1ns": {"hooks.cache", "publish.resume_window", "play.wait", "egress.audio_hold", "egress.merge_window"},
 
 	"2562047h": {"limits.ring_age"}, // a ring is bounded in units and bytes too
 
 	// As good as no limit.
 	"9223372036854775807": {
-		"limits.memory", "limits.ring_bytes", "limits.max_skips", "limits.publishers", "limits.publishers_per_app",
+		"hooks.flow_threshold", "limits.memory", "limits.ring_bytes", "limits.max_skips", "limits.publishers", "limits.publishers_per_app",
 		"limits.publishers_per_address", "limits.viewers", "limits.viewers_per_stream", "limits.viewers_per_app", "limits.viewers_per_address",
 		"limits.bandwidth", "limits.bandwidth_per_stream", "limits.bandwidth_per_app", "limits.bandwidth_per_address",
 		"limits.publisher_bandwidth", "limits.connections_per_address", "limits.handshakes",

@@ -2,13 +2,18 @@ package server
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/vigil-media/vigil/internal/auth"
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/egress"
+	"github.com/vigil-media/vigil/internal/hook"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/log"
 	"github.com/vigil-media/vigil/internal/protocol/all"
+	"github.com/vigil-media/vigil/internal/zlm"
 )
 
 // httpConfig is the section "http".
@@ -48,7 +53,35 @@ func (c *tlsConfig) Validate() error {
 
 // apiConfig is the section "api".
 type apiConfig struct {
-	Secret conf.Secret `yaml:"secret" doc:"secret of API and metrics; empty: the one in the file api-secret under data, made on the first run"`
+	Secret conf.Secret      `yaml:"secret" doc:"secret of API and metrics; empty: the one in the file api-secret under data, made on the first run"`
+	From   []conf.Addresses `yaml:"from" doc:"addresses, prefixes (10.0.0.0/8) and ranges (10.0.0.1-10.0.0.9) from which ZLMediaKit's API at /index/api may be called, with the secret, and files be read unless hooks.on_http_access decides; empty: all"`
+}
+
+// filesConfig is the section "files".
+type filesConfig struct {
+	Root     string   `yaml:"root" doc:"folder whose files are served by HTTP, at the paths that they have in it; empty: none are"`
+	Aliases  []string `yaml:"aliases" doc:"other folders that are served, as name=folder: at /name/"`
+	Download []string `yaml:"download" doc:"folders from which files may be downloaded by /index/api/downloadFile"`
+	Listing  bool     `yaml:"listing" doc:"show what is in a folder that has no index.html"`
+	CORS     string   `yaml:"cors" doc:"pages of which origin may read files: * for all, empty for none"`
+}
+
+// Validate refuses settings that cannot work.
+func (c *filesConfig) Validate() error {
+	const most = 16
+	if len(c.Aliases)+len(c.Download) > most {
+		return conf.KeyErrorf("aliases", "%d folders, with those of download: at most %d", len(c.Aliases)+len(c.Download), most)
+	}
+	for _, a := range c.Aliases {
+		name, folder, ok := strings.Cut(a, "=")
+		if !ok || name == "" || folder == "" || name[0] == '.' || strings.ContainsAny(name, "/\\") {
+			return conf.KeyErrorf("aliases", "%q is not a name and a folder such as rec=/mnt/rec", a)
+		}
+	}
+	if slices.Contains(c.Download, "") {
+		return conf.KeyErrorf("download", "a folder is empty")
+	}
+	return nil
 }
 
 // Validate refuses a secret that can be guessed.
@@ -91,20 +124,32 @@ type config struct {
 	http httpConfig
 	tls  tlsConfig
 	api  apiConfig
+	file filesConfig
 	hub  hub.Config
+	auth auth.Config
+	hook hook.Config
 
 	egress egress.Options
+	serve  zlm.ServeConfig
 	watch  watchConfig
+	zlm    zlmConfig
 }
+
+// zlmConfig is the section "zlm": sections and keys of ZLMediaKit's configuration that are no settings here, as they were written.
+// Some hold passwords, and nobody knows which.
+type zlmConfig map[string]map[string]conf.Secret
 
 func defaults() config {
 	return config{
 		data: "vigil-data",
 		log:  log.Default(),
 		http: httpConfig{Listen: ":8080", Connections: 50_000},
+		file: filesConfig{CORS: "*"},
 		hub:  hub.DefaultConfig(),
+		hook: hook.Default(),
 
 		egress: egress.Default(),
+		serve:  zlm.DefaultServe(),
 		watch:  watchConfig{Listen: watchListen, Probe: 2 * time.Second},
 	}
 }
@@ -126,12 +171,17 @@ func (c *config) known() []conf.Known {
 		{Name: "http", Doc: "The shared HTTP listener.", Defaults: &c.http},
 		{Name: "tls", Doc: "The certificate of all TLS listeners.", Defaults: &c.tls},
 		{Name: "api", Doc: "API and metrics.", Defaults: &c.api},
+		{Name: "files", Doc: "Files that are served by HTTP.", Defaults: &c.file},
 		{Name: "publish", Doc: "Who owns a stream's name, and for how long.", Defaults: &c.hub.Publish},
 		{Name: "play", Doc: "Viewers.", Defaults: &c.hub.Play},
+		{Name: "serve", Doc: "Forms in which streams can be watched, unless the answer of on_publish says otherwise. A change holds for publishers that come then.", Defaults: &c.serve},
+		{Name: "auth", Doc: "Who may publish and play, by rules of the server's own.", Defaults: &c.auth},
+		{Name: "hooks", Doc: "Who is asked and told by HTTP about what happens: ZLMediaKit's web hooks.", Defaults: &c.hook},
 		{Name: "egress", Doc: "How viewers are written to.", Defaults: &c.egress},
 		{Name: "limits", Doc: "Limits of the server and of each stream.", Defaults: &c.hub.Limits},
 		{Name: "watch", Doc: "How the server is watched, and replaced when it is stuck.", Defaults: &c.watch},
 		{Name: "log", Doc: "The log.", Defaults: &c.log},
+		{Name: "zlm", Doc: "What came from a configuration of ZLMediaKit and is no setting here: it does nothing, and is told where that is asked for.", Defaults: &c.zlm},
 	}
 }
 
@@ -144,11 +194,16 @@ func decode(c *conf.Config) (config, error) {
 		c.Section("http").Decode(&d.http),
 		c.Section("tls").Decode(&d.tls),
 		c.Section("api").Decode(&d.api),
+		c.Section("files").Decode(&d.file),
 		c.Section("publish").Decode(&d.hub.Publish),
 		c.Section("play").Decode(&d.hub.Play),
+		c.Section("serve").Decode(&d.serve),
+		c.Section("auth").Decode(&d.auth),
+		c.Section("hooks").Decode(&d.hook),
 		c.Section("egress").Decode(&d.egress),
 		c.Section("limits").Decode(&d.hub.Limits),
 		c.Section("watch").Decode(&d.watch),
+		c.Section("zlm").Decode(&d.zlm),
 	)
 	if err != nil {
 		return config{}, err

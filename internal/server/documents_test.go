@@ -15,9 +15,24 @@ var update = flag.Bool("update", false, "write the documents anew")
 const (
 	configurationFile = "../../docs/configuration.md"
 	readmeFile        = "../../README.md"
+	zlmFile           = "../../docs/zlmediakit.md"
+	zlmChineseFile    = "../../docs/zlmediakit.zh-CN.md"
 	tableBegin        = "<!-- protocols: made by make docs -->\n"
 	tableEnd          = "<!-- end of protocols -->\n"
 )
+
+// zlmDocument is a document about ZLMediaKit with the table that comes from the code.
+func zlmDocument(t *testing.T, file, none string) string {
+	t.Helper()
+	const begin, end = "<!-- keys: made by make docs -->\n", "<!-- end of keys -->\n"
+	head, rest, ok := strings.Cut(read(t, file), begin)
+	heading, rest, ok2 := strings.Cut(rest, "|---|---|\n")
+	_, tail, ok3 := strings.Cut(rest, end)
+	if !ok || !ok2 || !ok3 {
+		t.Fatalf("%s has no place for the table of keys", file)
+	}
+	return head + begin + heading + "|---|---|\n" + server.KeyTable(none) + end + tail
+}
 
 // TestDocuments holds the generated documents against the code. "make docs" writes them.
 func TestDocuments(t *testing.T) {
@@ -31,6 +46,8 @@ func TestDocuments(t *testing.T) {
 		configurationFile: server.ConfigurationDocument(),
 		readmeFile:        head + tableBegin + server.ProtocolTable() + tableEnd + tail,
 		operationsFile:    operationsDocument(t),
+		zlmFile:           zlmDocument(t, zlmFile, "no effect: "),
+		zlmChineseFile:    zlmDocument(t, zlmChineseFile, "无作用:"),
 	} {
 		if *update {
 			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {

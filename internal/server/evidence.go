@@ -99,7 +99,7 @@ func (s *Server) sources(reason string, f *bundle.Found) bundle.Sources {
 		Sessions: func(context.Context) any { return s.hub.Snapshot() },
 		Peers:    func(context.Context) []bundle.Peer { return peers(s.hub.Snapshot()) },
 		Config:   s.effective,
-		Secrets:  []string{s.apiSecret.Reveal()},
+		Secrets:  []string{s.apiSecret.Load().Reveal()},
 	}
 	if f != nil {
 		src.Found = []bundle.Found{*f}
@@ -141,10 +141,11 @@ func peers(snap *hub.Snapshot) (all []bundle.Peer) {
 
 // effective is the configuration that holds, without secrets.
 func (s *Server) effective() []byte {
-	known := s.cfg.known()
+	now := s.live.now.Load()
+	known := now.cfg.known()
 	for _, p := range all.Protocols() {
 		d := p.Defaults()
-		if err := s.opt.Config.Section(p.Name).Decode(d); err == nil { // it was sound at start
+		if err := now.conf.Section(p.Name).Decode(d); err == nil { // it is sound
 			known = append(known, conf.Known{Name: p.Name, Doc: p.Title + ".", Defaults: d})
 		}
 	}

@@ -71,7 +71,7 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("config.yaml is not what holds:\n%s", files["config.yaml"])
 	}
 	for name, text := range files {
-		if strings.Contains(text, probedSecret) || strings.Contains(text, p.apiSecret.Reveal()) {
+		if strings.Contains(text, probedSecret) || strings.Contains(text, p.apiSecret.Load().Reveal()) {
 			t.Errorf("%s has the secret", name)
 		}
 	}

@@ -49,6 +49,9 @@ func (s *Server) volumes() []*disk.Volume {
 	for _, f := range s.folders {
 		all = append(all, f.volume)
 	}
+	for _, t := range s.trees {
+		all = append(all, t.Volume())
+	}
 	return all
 }
 

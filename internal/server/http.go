@@ -21,7 +21,8 @@ const (
 	httpAnswerTimeout = 5 * time.Second  // for a peer to take its answer
 	httpWaitTimeout   = 90 * time.Second // the same, where the answer waits for a stream: covers the longest wait
 	httpIdleTimeout   = time.Minute
-	httpBodyTimeout   = time.Second // for the rest of a body that was refused
+	httpBodyTimeout   = time.Second            // for the rest of a body that was refused
+	httpEndTimeout    = 250 * time.Millisecond // for the answers that are under way when the server ends
 	httpHeaderBytes   = 32 << 10
 )
 
@@ -33,7 +34,8 @@ type httpServer struct {
 	limit     *protocol.Limiter
 	mediaMost int // connections beyond which media are refused
 	listeners []net.Listener
-	handlers  crew // of requests, those that have taken their connection over included
+	sends     func(path string) bool // whether the answer to a request of the control plane goes on, with deadlines of its own; nil: none does
+	handlers  crew                   // of requests, those that have taken their connection over included
 }
 
 // listenFunc is protocol.Net's Listen, or one like it.
@@ -79,11 +81,20 @@ func (s *httpServer) Run(ctx context.Context) error {
 				return // the connection is about to be closed
 			}
 			defer s.handlers.leave()
+			r = inLetters(r)
 			if r.ContentLength != 0 {
-				s.refuseBody(w)
+				if !takesBody(r) {
+					s.refuseBody(w)
+					return
+				}
+				r = readBody(w, r)
+			}
+			if s.sends != nil && s.sends(r.URL.Path) {
+				s.leaveAlone(r)
+				s.handler.ServeHTTP(w, r)
 				return
 			}
-			if isControl(r.URL.Path) {
+			if isControl(r.URL.Path) && s.handler.Named(r) { // else it would be a file or a stream, which is not to be kept in memory until it is whole
 				control.ServeHTTP(w, r)
 				return
 			}
@@ -107,8 +118,11 @@ func (s *httpServer) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.log.With("protocol", "http").Handler(), slog.LevelDebug),
 	}
 	g, gctx := task.NewGroup(ctx)
-	stop := context.AfterFunc(gctx, func() { _ = srv.Close() })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(gctx, func() {
+		defer close(ended)
+		s.end(context.WithoutCancel(gctx), srv)
+	})
 	for _, l := range s.listeners {
 		g.Go("http accept", func(ctx context.Context) error {
 			if err := srv.Serve(l); ctx.Err() == nil {
@@ -118,18 +132,35 @@ func (s *httpServer) Run(ctx context.Context) error {
 		})
 	}
 	err := g.Wait()
+	if !stop() {
+		<-ended
+	}
 	s.handlers.wait()
 	return err
+}
+
+// end lets the answers that are under way out, for a while, and those to requests that have been sent by now. Then all connections are closed.
+func (s *httpServer) end(ctx context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, httpEndTimeout)
+	defer cancel()
+	if srv.Shutdown(ctx) != nil {
+		_ = srv.Close() // the error is of listeners, which are closed
+	}
 }
 
 // connKey is of the value of a request's context that is its connection.
 type connKey struct{}
 
-// mayWait gives the answer to a request the time that a stream may take to come.
-func (s *httpServer) mayWait(w http.ResponseWriter, r *http.Request) {
+// leaveAlone has a connection stay though its answer takes time, when others need room.
+func (s *httpServer) leaveAlone(r *http.Request) {
 	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
 		s.network.lobby.forget(conn)
 	}
+}
+
+// mayWait gives the answer to a request the time that a stream may take to come.
+func (s *httpServer) mayWait(w http.ResponseWriter, r *http.Request) {
+	s.leaveAlone(r)
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(httpWaitTimeout)); err != nil {
 		s.log.Debug("cannot give an answer its time", "protocol", "http", "cause", err)
 	}
@@ -159,7 +190,7 @@ func isControl(path string) bool {
 	case "/livez", "/readyz", "/startupz", "/overload", "/metrics":
 		return true
 	}
-	return strings.HasPrefix(path, "/api/")
+	return strings.HasPrefix(path, "/api/") || inDialect(path)
 }
 
 // httpRetryAfter is when a viewer who was refused may come again, in seconds.

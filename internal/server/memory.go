@@ -29,7 +29,8 @@ const (
 // newGovernor returns the governor of the server's memory, which tells the hub.
 func (s *Server) newGovernor() *governor.Governor {
 	limit := governor.Limit(int64(s.cfg.hub.Limits.Memory), os.DirFS("/"))
-	if ring := int64(s.cfg.hub.Limits.RingBytes); limit > 0 && ring > limit/ringsShare {
+	l := &s.cfg.hub.Limits
+	if ring := int64(l.RingBytes); l.Memory == 0 && limit > 0 && ring > limit/ringsShare { // else Doubts has said so
 		s.logger.Warn("few streams with rare key pictures may take all memory: lower limits.ring_bytes", "ring_bytes", ring, "limit_bytes", limit)
 	}
 	return governor.New(governor.Options{

@@ -128,6 +128,7 @@ func (sayingParent) Ready([]byte) error        { return nil }
 func (sayingParent) HealthAddress() string     { return "" }
 func (sayingParent) Token() string             { return "0123456789abcdef" }
 func (sayingParent) Planned() bool             { return false }
+func (sayingParent) Replace() error            { return nil }
 func (sayingParent) Why() string               { return "" }
 func (sayingParent) Safe() bool                { return false }
 
@@ -138,7 +139,7 @@ func (sayingParent) Keep(context.Context, string, bool, []byte) (string, error) 
 func metricsPage(t *testing.T) string {
 	t.Helper()
 	const secret = "correct horse"
-	s, err := server.New(server.Options{Config: load(t, "api.secret="+secret), Version: "test", Console: io.Discard, Parent: sayingParent{}})
+	s, err := server.New(server.Options{Config: load(t, "api.secret="+secret, "hooks.on_play=http://127.0.0.1:1/"), Version: "test", Console: io.Discard, Parent: sayingParent{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 type Parent interface {
 	Listen(ctx context.Context, name, address string) (net.Listener, error)
 	Ready(secret []byte) error
+	Replace() error
 	Beat(p *watch.Pulse, v supervise.Vitals)
 	Keep(ctx context.Context, reason string, asked bool, data []byte) (string, error)
 	Health() *supervise.Health
@@ -31,12 +32,12 @@ func (s *Server) Retire() {
 	s.retireOnce.Do(func() { close(s.retired) })
 }
 
-// ready tells the parent that this process accepts.
+// ready tells the parent that this process accepts, and what its secret is.
 func (s *Server) ready() {
 	if s.opt.Parent == nil {
 		return
 	}
-	hash := sha256.Sum256([]byte(s.apiSecret.Reveal()))
+	hash := sha256.Sum256([]byte(s.apiSecret.Load().Reveal()))
 	if err := s.opt.Parent.Ready(hash[:]); err != nil {
 		s.logger.Error("cannot tell the supervisor that the server is ready", "cause", err)
 	}

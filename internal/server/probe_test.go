@@ -66,6 +66,7 @@ func (godparent) Beat(*watch.Pulse, supervise.Vitals)                        {}
 func (godparent) Keep(context.Context, string, bool, []byte) (string, error) { return "", nil }
 func (godparent) Health() *supervise.Health                                  { return nil }
 func (godparent) HealthAddress() string                                      { return "" }
+func (godparent) Replace() error                                             { return nil }
 func (godparent) Planned() bool                                              { return false }
 func (godparent) Why() string                                                { return "" }
 func (godparent) Safe() bool                                                 { return false }

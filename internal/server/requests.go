@@ -22,10 +22,10 @@ const (
 // requestKinds is what the paths of a kind begin with. Each kind has places of its own, so that a handler that hangs takes no others' than
 // its own: above all not those of health. All that is left is a kind too.
 const requestKinds = "/livez /readyz /startupz /overload /metrics /api/v1/streams /api/v1/sessions /api/v1/watch /api/v1/log " +
-	"/api/v1/alarms /api/v1/bundle"
+	"/api/v1/alarms /api/v1/bundle /api/v1/settings /api/v1/server /api/v1/hooks /api/v1/health /index/"
 
 const (
-	kindsMost    = 16
+	kindsMost    = 24
 	evidencePath = "/api/v1/bundle"
 )
 

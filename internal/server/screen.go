@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 
+	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/log"
 	"github.com/vigil-media/vigil/internal/task"
 )
@@ -32,7 +33,16 @@ func (s *Server) announce(ctx context.Context) {
 		s.book.raise(alarmSafe, "", "workers have died again and again: no media are let in")
 		s.logger.Error("safe mode: no media are let in, because workers have died again and again")
 	}
-	s.logger.Warn("publishing and playing are open to everybody who can reach the ports")
+	for _, n := range s.opt.Notes {
+		s.logger.Warn("about the configuration", "note", n)
+	}
+	s.doubt(Doubts(s.opt.Config))
+	if !s.auth.Asks(hub.ActionPublish) {
+		s.logger.Warn("publishing is open to everybody who can reach the ports", "see", "auth.rules, hooks.on_publish")
+	}
+	if !s.auth.Asks(hub.ActionPlay) {
+		s.logger.Warn("playing is open to everybody who can reach the ports", "see", "auth.rules, hooks.on_play")
+	}
 	if s.opt.Screen != nil && s.cfg.log.Format == log.FormatText && (s.opt.Parent == nil || s.opt.Parent.Why() == "") {
 		screen, text := s.opt.Screen, s.screen()
 		g, _ := task.NewGroup(context.WithoutCancel(ctx))

@@ -8,25 +8,27 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/vigil-media/vigil/internal/api"
+	"github.com/vigil-media/vigil/internal/auth"
 	"github.com/vigil-media/vigil/internal/conf"
 	"github.com/vigil-media/vigil/internal/disk"
 	"github.com/vigil-media/vigil/internal/egress"
 	"github.com/vigil-media/vigil/internal/governor"
+	"github.com/vigil-media/vigil/internal/hook"
 	"github.com/vigil-media/vigil/internal/hub"
 	"github.com/vigil-media/vigil/internal/log"
 	"github.com/vigil-media/vigil/internal/metrics"
-	"github.com/vigil-media/vigil/internal/page"
 	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/all"
 	"github.com/vigil-media/vigil/internal/task"
 	"github.com/vigil-media/vigil/internal/watch/bundle"
-	"github.com/vigil-media/vigil/internal/wedge"
-	"github.com/vigil-media/vigil/web"
 )
 
 // secretFile is where the API secret is kept, under the data folder.
@@ -42,6 +44,7 @@ type Options struct {
 	Console io.Writer // the log goes here
 	Screen  io.Writer // the start-up screen goes here; nil: none
 	Exit    func()    // ends the process at once, when it is out of memory and has not ended in order; nil: nothing does
+	Notes   []string  // about the configuration, for the log
 	Parent  Parent    // the process that watches over this one; nil: none does
 }
 
@@ -53,17 +56,24 @@ type Server struct {
 	logger  *slog.Logger
 	store   *disk.Store
 	volume  *disk.Volume
-	folders []*folder // that rooms write to
+	folders []*folder    // that rooms write to
+	trees   []*disk.Tree // that files are read from
 	net     *network
 	hub     *hub.Hub
+	hooks   *hook.Hooks
+	auth    *auth.Auth
+	events  *api.Events
 	memory  *governor.Governor
 	egress  *egress.Egress
 	http    *httpServer
+	sends   func(path string) bool // see httpServer
+	newID   func() string          // of sessions
 	rooms   []protocol.Server
 	watch   *watcher
 	book    *alarmBook
 
-	apiSecret  conf.Secret
+	live       *live
+	apiSecret  atomic.Pointer[conf.Secret]
 	retireOnce sync.Once
 	retired    chan struct{} // closed by Retire
 	closing    atomic.Bool   // it drains
@@ -82,82 +92,96 @@ func New(o Options) (*Server, error) {
 	s := &Server{cfg: cfg, opt: o, retired: make(chan struct{}), book: newAlarmBook()}
 	s.log = log.New(log.Options{Config: cfg.log, Console: o.Console})
 	s.logger = s.log.Logger()
-	s.net = newNetwork(cfg.hub, s.logger)
 	if o.Parent != nil {
-		s.net.open = adopted(o.Parent.Listen)
 		s.cfg.hub.Probe = o.Parent.Token()
 	}
 	s.watch = s.newWatcher()
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	if err := s.openData(ctx); err != nil {
+		return nil, err
+	}
+	s.net = newNetwork(s.cfg.hub, s.logger)
+	if o.Parent != nil {
+		s.net.open = adopted(o.Parent.Listen)
+	}
 	s.net.requests.board = s.watch.board
-	if err := s.build(); err != nil {
+	if err := s.build(ctx); err != nil {
 		s.net.close()
+		if kept := s.live.now.Load().kept; len(kept) > 0 {
+			err = fmt.Errorf("%w (%s in the data folder has changed %s)", err, keptFile, strings.Join(slices.Sorted(maps.Keys(kept)), ", "))
+		}
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Server) build() error {
+// openData opens the data folder, and reads what it holds of the configuration.
+func (s *Server) openData(ctx context.Context) error {
 	s.volume = disk.NewVolume(disk.VolumeOptions{Name: "data", Log: s.logger, Board: s.watch.board})
-	ctx, cancel := context.WithTimeout(context.Background(), openTime)
-	defer cancel()
-	store, err := disk.Call(ctx, s.volume, 0, "open", func() (*disk.Store, error) { return disk.Open(s.cfg.data) })
+	var err error
+	s.store, err = disk.Call(ctx, s.volume, 0, "open", func() (*disk.Store, error) { return disk.Open(s.cfg.data) })
 	if err != nil {
 		return err
 	}
-	s.store = store
-	s.watch.shelf = bundle.NewShelf(store)
-	if s.apiSecret, err = s.secret(ctx); err != nil {
+	s.watch.shelf = bundle.NewShelf(s.store)
+	if err = s.readKept(ctx); err != nil {
 		return err
 	}
-	secret := s.apiSecret
+	secret, err := s.secret(ctx)
+	if err != nil {
+		return err
+	}
+	s.apiSecret.Store(&secret)
+	return nil
+}
+
+// hubConfig is the hub's part of a configuration.
+func (s *Server) hubConfig(cfg *config) hub.Config {
+	c := cfg.hub // players alone must not use up the descriptors
+	c.Limits.Connections = min(c.Limits.Connections, s.net.files.mediaMost())
+	c.Decision = cfg.hook.Timeout + decisionSpare
+	c.Serves = cfg.serve.Serves()
+	return c
+}
+
+func (s *Server) build(ctx context.Context) error {
 	tlsConfig, err := newTLS(s.cfg.tls, s.logger)
 	if err != nil {
 		return err
 	}
 	s.egress = egress.New(s.cfg.egress, s.logger)
 	m := metrics.New()
-	hubs := s.cfg.hub // players alone must not use up the descriptors
-	hubs.Limits.Connections = min(hubs.Limits.Connections, s.net.files.mediaMost())
-	s.hub = hub.New(hubs, nil, m, alarms{s.logger, s.net.refusals, s.book})
+	if s.hooks, err = s.newHooks(ctx); err != nil {
+		return err
+	}
+	s.events = api.NewEvents()
+	s.auth = auth.New(s.cfg.auth, s.hooks)
+	s.hub = hub.New(s.hubConfig(&s.cfg), s.auth, m, alarms{s.logger, s.net.refusals, s.book}, s.hooks, s.events)
+	s.hooks.Serve(s.hub)
 	s.hub.SetPressure(s.leastPressure())
 	s.hub.Watch(s.watch.board)
 	s.egress.Watch(s.watch.board)
 	s.log.Watch(s.watch.board)
 	s.memory = s.newGovernor()
 	s.net.pressure = s.memory.Level
+	s.newID = newIDs()
 	mux := protocol.NewMux()
-	s.healthPaths(mux)
-	mux.Handle("/metrics", api.RequireSecret(secret, m.Handler(s.hub, s.egress, s.opt.Version,
-		metrics.NewConnections(s.net.figures), metrics.NewMemory(s.memoryFigures), metrics.NewWatch(metrics.Watch{
-			Board: s.watch.board, Guard: s.watch.guard, Healer: s.watch.healer, Supervisor: s.supervisorFigures,
-		}), metrics.NewUnreliable(s.unreliable))))
-	mux.Handle("/api/", api.RequireSecretOrProbe(secret, s.cfg.hub.Probe, api.Streams(s.hub)))
-	watched := api.RequireSecret(secret, api.Watch(api.Watched{
-		Board: s.watch.board, Guard: s.watch.guard, Healer: s.watch.healer, Supervisor: s.supervisorSays,
-		Lines: s.log.Recent, Alarms: s.book.list, Evidence: func(ctx context.Context) (string, error) { return s.Evidence(ctx, "asked through the API") },
-	}))
-	for _, path := range []string{"/api/v1/watch", "/api/v1/log", "/api/v1/alarms", "/api/v1/bundle"} {
-		mux.Handle(path, watched)
-	}
-	if wedge.Enabled {
-		mux.Handle("/api/v1/wedge/", api.RequireSecret(secret, wedge.Handler(func(ctx context.Context, op func() error) error {
-			return s.volume.Do(ctx, 0, "wedge", op)
-		})))
-	}
-	pages, err := page.Handler(web.Files(), api.NotFound())
-	if err != nil {
+	if err = s.windows(mux, m); err != nil {
 		return err
 	}
-	mux.Handle("/", pages)
 	env := protocol.Env{
-		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: newIDs(),
-		Refusals: s.net.refusals, Watch: s.watch.board, Folder: s.folder,
+		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: s.newID,
+		Passwords: s.auth, Refusals: s.net.refusals, Watch: s.watch.board, Folder: s.folder,
 	}
 	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
 		return err
 	}
-	s.http, err = listenHTTP(s.cfg.http, s.net, s.net.listenControl, tlsConfig, mux)
-	return err
+	if s.http, err = listenHTTP(s.cfg.http, s.net, s.net.listenControl, tlsConfig, mux); err != nil { //nolint:contextcheck // a listener outlives it
+		return err
+	}
+	s.http.sends = s.sends
+	return nil
 }
 
 // rooms lets every protocol open its listeners.
@@ -214,14 +238,20 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.store.Close() //nolint:errcheck // it was only read
 	logs, _ := task.NewGroup(context.WithoutCancel(ctx))
 	logs.Go("log", s.log.Run)
+	told, _ := task.NewGroup(context.WithoutCancel(ctx))
+	told.Go("hooks", s.hooks.Run)
 	control, controlCtx := task.NewGroup(context.WithoutCancel(ctx))
 	control.Go("hub", s.hub.Run)
 	control.Go("memory", s.memory.Run)
 	control.Go("watch", s.watch.run)
 	control.Go("patrol", s.patrols)
+	control.Go("settings", s.live.inherit)
 	control.Go("volume", func(ctx context.Context) error { return s.runVolume(ctx, s.volume) })
 	for _, f := range s.folders {
 		control.Go("volume", func(ctx context.Context) error { return f.run(ctx, s) })
+	}
+	for _, t := range s.trees {
+		control.Go("volume", func(ctx context.Context) error { return s.runTree(ctx, t) })
 	}
 	data, dataCtx := task.NewGroup(context.WithoutCancel(ctx))
 	data.Go("egress", s.egress.Run)
@@ -236,18 +266,23 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		s.logger.Info("shutting down", "cause", context.Cause(ctx))
+		s.hooks.Close()
 		s.drain()
 	case <-s.retired:
 		s.logger.Info("another worker takes over: the sessions run out")
 		s.net.retire()
+		s.hooks.Retire()
 		s.drain()
 	case <-dataCtx.Done(): // a room failed
 	case <-controlCtx.Done(): // the hub failed, or there is no memory left
 	}
+	s.events.Close() // their readers would not end by themselves
 	data.Stop(hub.ErrClosing)
 	err := data.Wait()
 	control.Stop(hub.ErrClosing)
 	err = errors.Join(err, control.Wait())
+	told.Stop(hub.ErrClosing) // it tells of all that has ended
+	err = errors.Join(err, told.Wait())
 	if err != nil {
 		s.logger.Error("stopped", "cause", err)
 	} else {

@@ -22,7 +22,10 @@ import (
 	"github.com/vigil-media/vigil/internal/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain wants no goroutine to be left. The one of net/http that gives a peer half a second to read why its request was refused is nobody's.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // load returns a configuration for a server on free ports of the loopback, with its data in a new folder.
 func load(t testing.TB, set ...string) *conf.Config {
@@ -46,8 +49,13 @@ type running struct {
 
 func run(t testing.TB, set ...string) *running {
 	t.Helper()
+	return runWith(t, load(t, set...))
+}
+
+func runWith(t testing.TB, c *conf.Config) *running {
+	t.Helper()
 	r := &running{}
-	s, err := server.New(server.Options{Config: load(t, set...), Version: "test", Console: io.Discard, Screen: &r.screen})
+	s, err := server.New(server.Options{Config: c, Version: "test", Console: io.Discard, Screen: &r.screen})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type Watching struct {
 	DryRun     bool
 	Log        log.Config
 	Secret     conf.Secret // the configured one, or ""
+	fixed      bool        // that one wins over one that was set while the server ran
 }
 
 // WatchingOf reads it from a configuration that is sound.
@@ -34,7 +35,7 @@ func WatchingOf(c *conf.Config) (Watching, error) {
 	w := Watching{
 		Listen: cfg.watch.Listen.String(), ListenMust: cfg.watch.Listen != watchListen, HTTP: cfg.http.Listen.String(),
 		Data: cfg.data, Bundles: cfg.watch.Bundles,
-		Probe: cfg.watch.Probe, Recycle: cfg.watch.Recycle, DryRun: cfg.watch.DryRun, Log: cfg.log, Secret: cfg.api.Secret,
+		Probe: cfg.watch.Probe, Recycle: cfg.watch.Recycle, DryRun: cfg.watch.DryRun, Log: cfg.log, Secret: cfg.api.Secret, fixed: c.Fixed("api.secret") != "",
 	}
 	if w.Bundles == "" {
 		w.Bundles = w.Data
@@ -51,19 +52,41 @@ func WatchingOf(c *conf.Config) (Watching, error) {
 
 // ReadSecret returns the API's secret, as a server with this configuration has it.
 func (w *Watching) ReadSecret() (conf.Secret, error) {
-	if w.Secret != "" {
+	if w.Secret != "" && w.fixed {
 		return w.Secret, nil
 	}
 	store, err := disk.Open(w.Data)
 	if err != nil {
+		if w.Secret != "" {
+			return w.Secret, nil
+		}
 		return "", err
 	}
 	defer store.Close() //nolint:errcheck // it was only read
+	if secret := keptSecret(store); secret != "" {
+		return secret, nil
+	}
+	if w.Secret != "" {
+		return w.Secret, nil
+	}
 	b, err := store.ReadFile(secretFile)
 	if err != nil {
 		return "", err
 	}
 	return conf.Secret(trimSpace(b)), nil
+}
+
+// keptSecret is the API's secret that was set while the server ran, or "".
+func keptSecret(store *disk.Store) conf.Secret {
+	text, err := store.ReadFile(keptFile)
+	if err != nil {
+		return ""
+	}
+	set, err := conf.ReadKept(text)
+	if err != nil {
+		return ""
+	}
+	return conf.Secret(set["api.secret"])
 }
 
 // Local is a listening address as it is reached from this machine.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -184,6 +185,13 @@ const supervisorSilent = 5 * time.Second
 
 // healthPaths adds the health paths.
 func (s *Server) healthPaths(mux *protocol.Mux) {
+	for i, c := range s.healthChecks() {
+		mux.Handle([...]string{"/livez", "/readyz", "/startupz", "/overload"}[i], api.Health(c.Judge))
+	}
+}
+
+// healthChecks are the judgements of the health paths, in their order.
+func (s *Server) healthChecks() []api.Check {
 	live := func() api.Verdict {
 		if s.hub.Stalled() > hubStalled {
 			return api.Verdict{Status: "the control loop is stuck"}
@@ -193,8 +201,7 @@ func (s *Server) healthPaths(mux *protocol.Mux) {
 		}
 		return api.Verdict{OK: true, Status: "ok"}
 	}
-	mux.Handle("/livez", api.Health(live)) // it must not hang on the supervisor, whom others watch
-	mux.Handle("/readyz", api.Health(s.verdict(func(h *supervise.Health) supervise.Answer { return h.Ready }, func() api.Verdict {
+	ready := s.verdict(func(h *supervise.Health) supervise.Answer { return h.Ready }, func() api.Verdict {
 		switch {
 		case s.closing.Load():
 			return api.Verdict{Status: "shutting down"}
@@ -204,14 +211,18 @@ func (s *Server) healthPaths(mux *protocol.Mux) {
 			return api.Verdict{Status: "short of memory"}
 		}
 		return live()
-	})))
-	mux.Handle("/startupz", api.Health(func() api.Verdict { return api.Verdict{OK: true, Status: "ok"} }))
-	mux.Handle("/overload", api.Health(func() api.Verdict {
-		if s.vitals().Overloaded {
-			return api.Verdict{Status: "load is being shed"}
-		}
-		return api.Verdict{OK: true, Status: "ok"}
-	}))
+	})
+	return []api.Check{
+		{Name: "live", Judge: live}, // it must not hang on the supervisor, whom others watch
+		{Name: "ready", Judge: ready},
+		{Name: "startup", Judge: func() api.Verdict { return api.Verdict{OK: true, Status: "ok"} }},
+		{Name: "overload", Judge: func() api.Verdict {
+			if s.vitals().Overloaded {
+				return api.Verdict{Status: "load is being shed"}
+			}
+			return api.Verdict{OK: true, Status: "ok"}
+		}},
+	}
 }
 
 const (
@@ -244,6 +255,12 @@ func (s *Server) supervisorFigures() (replaced, misses int, latency, age float64
 
 // Note has a sentence logged.
 func (s *Server) Note(sentence string) { s.logger.Info(sentence) } //nolint:sloglint // of the command's own
+
+// Aside takes what libraries write to the standard logger, such as what the HTTP client says of a target that speaks unasked: it goes to the log, at
+// the level debug.
+func (s *Server) Aside() io.Writer {
+	return slog.NewLogLogger(s.logger.With("protocol", "library").Handler(), slog.LevelDebug).Writer()
+}
 
 // unreliable is for the metrics.
 func (s *Server) unreliable() metrics.Unreliable {

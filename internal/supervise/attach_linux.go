@@ -209,6 +209,9 @@ func (p *Post) Ready(secret []byte) error {
 	return p.line.send(&message{Ready: &ready{Secret: secret}}, -1)
 }
 
+// Replace asks to have another worker take over. It does not wait for it.
+func (p *Post) Replace() error { return p.line.send(&message{Replace: true}, -1) }
+
 // Failed says why the worker cannot start, and the exit code that it will end with.
 func (p *Post) Failed(err error, code int) error {
 	return p.line.send(&message{Said: &said{Failed: err.Error(), Code: code}}, -1)

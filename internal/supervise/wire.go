@@ -20,13 +20,14 @@ const messageMost = 64 << 10
 
 // message is what supervisor and worker say to each other: one of its fields is set.
 type message struct {
-	Hello  *hello  `json:"hello,omitempty"`  // to the worker, first of all
-	Listen *listen `json:"listen,omitempty"` // to the supervisor, and back with a socket
-	Ready  *ready  `json:"ready,omitempty"`  // to the supervisor: it accepts
-	Health *Health `json:"health,omitempty"` // to the worker, once a second
-	Retire bool    `json:"retire,omitempty"` // to the worker: another does its work now
-	Bundle *bundle `json:"bundle,omitempty"` // to the worker: gather evidence; to the supervisor: here it is
-	Said   *said   `json:"said,omitempty"`   // to the supervisor: what its commands' users need to know
+	Hello   *hello  `json:"hello,omitempty"`   // to the worker, first of all
+	Listen  *listen `json:"listen,omitempty"`  // to the supervisor, and back with a socket
+	Ready   *ready  `json:"ready,omitempty"`   // to the supervisor: it accepts
+	Health  *Health `json:"health,omitempty"`  // to the worker, once a second
+	Retire  bool    `json:"retire,omitempty"`  // to the worker: another does its work now
+	Bundle  *bundle `json:"bundle,omitempty"`  // to the worker: gather evidence; to the supervisor: here it is
+	Replace bool    `json:"replace,omitempty"` // to the supervisor: as planned, by another worker
+	Said    *said   `json:"said,omitempty"`    // to the supervisor: what its commands' users need to know
 }
 
 type hello struct {

@@ -68,6 +68,12 @@ func (s *Supervisor) listen(ctx context.Context, c *child) {
 			s.open(ctx, c, m.Listen)
 		case m.Ready != nil:
 			s.do(ctx, func() { s.isReady(c, m.Ready) })
+		case m.Replace:
+			s.do(ctx, func() {
+				if c == s.present() {
+					s.plan(s.runCtx, "asked through the API", make(chan error, 1)) // whether it worked shows
+				}
+			})
 		case m.Said != nil:
 			s.do(ctx, func() { c.failed = m.Said })
 		case m.Bundle != nil && f != nil:
@@ -122,8 +128,12 @@ func (s *Supervisor) inPhase(p phase) *child {
 	return nil
 }
 
-// isReady has a worker serve, and the one before it retire.
+// isReady has a worker serve, and the one before it retire. One that serves says so again when its secret has changed.
 func (s *Supervisor) isReady(c *child, r *ready) {
+	if c.phase == serving {
+		s.secret.Store(&r.Secret)
+		c.answer(nil)
+	}
 	if c.phase != starting {
 		return
 	}
