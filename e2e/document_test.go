@@ -14,7 +14,7 @@ var named = regexp.MustCompile("`([^`]+)`")
 // playing are where the tests and conformance cases stand that the document names.
 var playing = []string{
 	"../internal/hub/*_test.go", "../internal/server/*_test.go", "../internal/protocol/rtsp/*_test.go", "../internal/container/rtp/*_test.go",
-	"*_test.go", "../internal/protocol/conformance/run.go", "../internal/protocol/rtmp/*_test.go", "../internal/stream/*_test.go",
+	"*_test.go", "../internal/protocol/conformance/run.go", "../internal/protocol/rtmp/*_test.go", "../internal/stream/*_test.go", "../internal/hook/*_test.go",
 }
 
 // TestFaultsDocument holds docs/faults.md to what there is: each test and each conformance case that it names exists.

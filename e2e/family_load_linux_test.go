@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -133,7 +134,7 @@ func (l *familyLoad) get(ctx context.Context) {
 		case ctx.Err() != nil, err == nil:
 		case errors.Is(err, errUnready):
 			l.unready++
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		case cutOff(err):
 			l.broken++ // the worker had taken it
 		default:
 			l.wrong = append(l.wrong, err)
@@ -143,6 +144,13 @@ func (l *familyLoad) get(ctx context.Context) {
 }
 
 var errUnready = errors.New("503")
+
+// cutOff says whether a request had no answer because its connection was closed. net/http has an error of its own, without a name, for one that was
+// closed after it was made, or kept, and before the request was on its way.
+func cutOff(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		strings.Contains(err.Error(), "server closed idle connection")
+}
 
 func (l *familyLoad) getOnce(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.f.http+"/nothing", nil)

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"regexp"
 	"strings"
 	"testing"
@@ -53,6 +55,34 @@ func TestRTSPPasswords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRTSPHooks has players by RTSP be asked for a password that a platform knows, in clear and hashed; it is not asked about them otherwise.
+func TestRTSPHooks(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	s := serve(t, "hooks.on_rtsp_realm="+p.URL+"/on_rtsp_realm", "hooks.on_rtsp_auth="+p.URL+"/on_rtsp_auth", "hooks.on_play="+p.URL+"/on_play")
+	p.says("on_play", `{"code":401,"msg":"not so"}`)
+	p.says("on_rtsp_realm", `{"code":0,"realm":"cams"}`)
+	publishFFmpeg(t, s, clipAAC, "asked")
+	within(t, 15*time.Second, "the stream is ready", func() bool { st, _ := s.stream(t, "asked"); return st.Ready })
+	with := func(user, password string) string {
+		return "rtsp://" + user + ":" + password + "@" + s.rtsp + "/live/asked"
+	}
+	hash := md5.Sum([]byte("viewer:cams:word"))
+	for _, answer := range []string{`{"code":0,"encrypted":false,"passwd":"word"}`, `{"code":0,"encrypted":true,"passwd":"` + hex.EncodeToString(hash[:]) + `"}`} {
+		p.says("on_rtsp_auth", answer)
+		start(t, "ffprobe", append(overTCP.flag(), "-v", "error", with("viewer", "word"))...).succeed(t, playLimit)
+		refused(t, start(t, "ffprobe", append(overTCP.flag(), "-v", "error", with("viewer", "other"))...))
+	}
+	p.await(t, time.Second, "on_rtsp_auth", map[string]any{"user_name": "viewer", "realm": "cams", "must_no_encrypt": false})
+	if asked := p.of("on_play", nil); len(asked) > 0 {
+		t.Errorf("on_play was asked about one whose password is known: %v", asked)
+	}
+	p.says("on_rtsp_realm", `{"code":0,"realm":""}`) // then on_play decides
+	if code := start(t, "ffprobe", append(overTCP.flag(), "-v", "error", s.rtspURL("asked"))...).wait(t, playLimit); code == 0 || len(p.of("on_play", nil)) == 0 {
+		t.Errorf("exit code %d, on_play was asked %d times", code, len(p.of("on_play", nil)))
 	}
 }
 
