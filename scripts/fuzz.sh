@@ -23,11 +23,19 @@ if [[ ${#targets[@]} -eq 0 ]]; then
 fi
 echo "fuzz: ${#targets[@]} targets, $time each"
 failed=()
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 for target in "${targets[@]}"; do
 	dir=${target% *} name=${target##* }
 	where=./${dir#"$PWD"/}
 	echo "== $where $name"
-	"$GO" test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 20x "$where" </dev/null || failed+=("$where $name")
+	"$GO" test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 20x "$where" </dev/null 2>&1 | tee "$said" && continue
+	# The fuzzer of Go may give up over its own end when the machine is busy. That is no finding: those are written down.
+	if grep -q 'context deadline exceeded' "$said" && ! grep -q 'Failing input written' "$said"; then
+		echo "== $where $name: the fuzzer did not end in time, once more"
+		"$GO" test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 20x "$where" </dev/null && continue
+	fi
+	failed+=("$where $name")
 done
 if [[ ${#failed[@]} -gt 0 ]]; then
 	printf 'fuzz: failed: %s\n' "${failed[@]}" >&2

@@ -46,11 +46,14 @@ var importTable = []row{
 
 	// The windows look at snapshots.
 	{"auth", "av hub conf"},
-	{"hook", "av hub conf task"},
-	{"api", "av container/fmp4 hub stream conf watch"},
-	{"api/zlm", "api av hub stream conf"},
+	{"zlm", "av stream hub"},
+	{"hook", "av stream hub conf task watch zlm"},
+	{"control", "av stream hub conf"},
+	{"api", "av container/fmp4 hub stream control conf watch"},
+	{"api/zlm", "api zlm control av hub stream conf"},
 	{"metrics", "av hub stream egress conf watch"},
 	{"page", "web"},
+	{"files", "disk hub"},
 	{"web", ""},
 
 	// Outside the house.
@@ -59,7 +62,7 @@ var importTable = []row{
 
 	// Those who put it together.
 	{"server", "..."},
-	{"cmd/vigil", "server supervise conf log disk watch watch/bundle task"},
+	{"cmd/vigil", "server supervise conf conf/zlm log disk watch watch/bundle task"},
 
 	// Only for tests.
 	{"sim", "av"},

@@ -35,7 +35,7 @@ var wordTable = []struct{ word, rooms string }{
 }
 
 // anyWord are the rooms that may name every protocol: the list, the dialect of ZLMediaKit, and tests.
-const anyWord = "protocol/all api/zlm conf/zlm e2e/... bench/..."
+const anyWord = "protocol/all zlm hook api/zlm conf/zlm e2e/... bench/..."
 
 // goRule finds goroutines that start outside task.
 func goRule(s source) []finding {
