@@ -53,7 +53,7 @@ var importTable = []row{
 	{"api/zlm", "api zlm control av hub stream conf"},
 	{"metrics", "av hub stream egress conf watch"},
 	{"page", "web"},
-	{"files", "disk hub"},
+	{"files", "disk hub protocol"},
 	{"web", ""},
 
 	// Outside the house.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vigil-media/vigil/internal/disk"
+	"github.com/vigil-media/vigil/internal/protocol"
 )
 
 // Limits.
@@ -39,7 +40,7 @@ type Options struct {
 	Root      *disk.Tree            // what is seen at /; nil: nothing
 	Aliases   map[string]*disk.Tree // what is seen at /name/ instead
 	Downloads []*disk.Tree          // what may be downloaded; of folders that lie in one another the first that fits
-	CORS      string                // pages of which origin may read answers; "": none, "*": all
+	CORS      protocol.CORS         // pages of which origin may read answers
 	Listing   func() bool           // whether what is in a folder is shown
 	Known     func(netip.Addr) bool // whether an address may ask at all; it touches memory only
 	// May decides, and may take its time while the request's context lasts. The cookie, if any, is for the answer, and the error's text for the peer.
@@ -84,17 +85,12 @@ func (f *Files) find(at string) (*disk.Tree, string) {
 // ServeHTTP implements http.Handler.
 func (f *Files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tree, name := f.find(r.URL.Path)
-	switch {
-	case tree == nil:
+	if tree == nil {
 		f.next.ServeHTTP(w, r)
 		return
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, r.Method+" is not possible here", http.StatusMethodNotAllowed)
-		return
 	}
-	if f.opt.CORS != "" {
-		w.Header().Set("Access-Control-Allow-Origin", f.opt.CORS)
+	if !f.opt.CORS.Asks(w, r) {
+		return
 	}
 	v, ok := f.enter(w, r)
 	if !ok {

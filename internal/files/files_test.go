@@ -116,8 +116,13 @@ func TestServe(t *testing.T) {
 	if w = h.get("/record/a.mp4", func(r *http.Request) { r.Method = http.MethodHead }); w.Code != 200 || w.Body.Len() > 0 || w.Header().Get("Content-Length") != "10" {
 		t.Errorf("HEAD: %d %v", w.Code, w.Header())
 	}
-	if w = h.get("/record/a.mp4", func(r *http.Request) { r.Method = http.MethodPost }); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+	if w = h.get("/record/a.mp4", func(r *http.Request) { r.Method = http.MethodPost }); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("POST: %d %v", w.Code, w.Header())
+	}
+	h.asked = nil
+	if w = h.get("/record/a.mp4", func(r *http.Request) { r.Method = http.MethodOptions }); w.Code != http.StatusNoContent ||
+		w.Header().Get("Access-Control-Allow-Methods") != "GET, HEAD, OPTIONS" || len(h.asked) > 0 {
+		t.Errorf("OPTIONS: %d %v, asked %q", w.Code, w.Header(), h.asked)
 	}
 	if w = h.get("/site?a=b&c"); w.Header().Get("Location") != "./site/?a=b&c" {
 		t.Errorf("%v", w.Header())

@@ -14,6 +14,7 @@ import (
 	"github.com/vigil-media/vigil/internal/disk"
 	"github.com/vigil-media/vigil/internal/files"
 	"github.com/vigil-media/vigil/internal/hook"
+	"github.com/vigil-media/vigil/internal/protocol"
 )
 
 // accessCookie is the cookie of who was let in by on_http_access, by ZLMediaKit's name.
@@ -93,7 +94,7 @@ func (c *config) never(file string) (all []fs.FileInfo) {
 func (s *Server) newFiles(next http.Handler) (*files.Files, error) {
 	c := &s.cfg.file
 	o := files.Options{
-		Log: s.logger, CORS: c.CORS, Aliases: map[string]*disk.Tree{}, May: s.mayRead, Long: func(r *http.Request) { s.http.leaveAlone(r) },
+		Log: s.logger, CORS: protocol.CORS(c.CORS), Aliases: map[string]*disk.Tree{}, May: s.mayRead, Long: func(r *http.Request) { s.http.leaveAlone(r) },
 		Listing: func() bool { return s.live.now.Load().cfg.file.Listing },
 		Known:   func(addr netip.Addr) bool { return s.hooks.AsksFiles() || s.mayCall(addr) },
 	}
