@@ -80,6 +80,20 @@ func TestRTSPHooks(t *testing.T) {
 	if asked := p.of("on_play", nil); len(asked) > 0 {
 		t.Errorf("on_play was asked about one whose password is known: %v", asked)
 	}
+	var tried int
+	for ; tried < 10; tried++ { // who goes on guessing is not listened to, and the platform is not asked
+		asked := len(p.of("on_rtsp_auth", nil))
+		guess := start(t, "ffprobe", append(overTCP.flag(), "-v", "error", with("viewer", "other"))...)
+		if guess.wait(t, playLimit); strings.Contains(guess.errors.String(), "403 Forbidden") {
+			if now := len(p.of("on_rtsp_auth", nil)); now != asked {
+				t.Errorf("on_rtsp_auth was asked %d times about one who is not listened to", now-asked)
+			}
+			break
+		}
+	}
+	if tried < 2 || tried == 10 {
+		t.Errorf("%d wrong passwords were looked at", tried)
+	}
 	p.says("on_rtsp_realm", `{"code":0,"realm":""}`) // then on_play decides
 	if code := start(t, "ffprobe", append(overTCP.flag(), "-v", "error", s.rtspURL("asked"))...).wait(t, playLimit); code == 0 || len(p.of("on_play", nil)) == 0 {
 		t.Errorf("exit code %d, on_play was asked %d times", code, len(p.of("on_play", nil)))

@@ -31,7 +31,7 @@ type Asker interface {
 type Auth struct {
 	rules    atomic.Pointer[rules]
 	next     Asker
-	patience patience
+	patience Patience
 }
 
 // New returns an Auth with a configuration that is sound.
@@ -47,6 +47,9 @@ func (a *Auth) Configure(c Config) {
 		a.rules.Store(r)
 	}
 }
+
+// Patience is what remembers wrong secrets.
+func (a *Auth) Patience() *Patience { return &a.patience }
 
 // Asks says whether anything is to be asked before somebody does something.
 func (a *Auth) Asks(action hub.Action) bool { return a.rules.Load().of[action] || a.next.Asks(action) }
@@ -90,17 +93,16 @@ func (a *Auth) judge(action hub.Action, q *hub.Request) (trusted bool, err error
 	if len(fits.users)+len(fits.tokens) == 0 && !fits.Signed {
 		return fits.Trusted, nil
 	}
-	who := attempt{hub.Subscriber(q.Remote.Addr()), action, q.Key}
-	if wait := a.patience.left(who); wait > 0 {
-		return false, fmt.Errorf("%w: too many wrong secrets, try again in %v", hub.ErrDenied, wait.Round(time.Second))
+	if err := a.patience.Hears(action, q); err != nil {
+		return false, err
 	}
 	proof, given := r.proven(fits, action, q)
 	switch {
 	case proof:
-		a.patience.forget(who)
+		a.patience.Right(action, q)
 		return fits.Trusted, nil
 	case given:
-		a.patience.wrong(who)
+		a.patience.Wrong(action, q)
 		return false, fmt.Errorf("%w: wrong or expired user, token or signature", hub.ErrDenied)
 	}
 	return false, fmt.Errorf("%w: the URL has no user, token or signature", hub.ErrDenied)

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -24,8 +25,9 @@ const (
 	wrongMost    = 8192 // attempts that are remembered
 )
 
-// patience remembers who has given wrong secrets. Its methods are safe for concurrent use.
-type patience struct {
+// Patience remembers who has given wrong secrets, of whatever kind: it implements protocol.Patience. The zero value is ready; its methods are safe
+// for concurrent use.
+type Patience struct {
 	mu sync.Mutex // memory only
 	by map[attempt]wrongs
 }
@@ -39,23 +41,39 @@ type wrongs struct {
 // anywhere is the attempt at all streams.
 func (a attempt) anywhere() attempt { return attempt{from: a.from, action: a.action} }
 
-// left is how long no look is taken at what somebody gives.
-func (p *patience) left(who attempt) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return max(time.Until(p.by[who].until), time.Until(p.by[who.anywhere()].until))
+func attemptOf(action hub.Action, q *hub.Request) attempt {
+	return attempt{hub.Subscriber(q.Remote.Addr()), action, q.Key}
 }
 
-// wrong notes a wrong secret.
-func (p *patience) wrong(who attempt) {
+// Hears returns an error that wraps hub.ErrDenied while no look is taken at what a peer gives.
+func (p *Patience) Hears(action hub.Action, q *hub.Request) error {
+	who := attemptOf(action, q)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if wait := max(time.Until(p.by[who].until), time.Until(p.by[who.anywhere()].until)); wait > 0 {
+		return fmt.Errorf("%w: too many wrong secrets, try again in %v", hub.ErrDenied, wait.Round(time.Second))
+	}
+	return nil
+}
+
+// Wrong notes a wrong secret.
+func (p *Patience) Wrong(action hub.Action, q *hub.Request) {
+	who := attemptOf(action, q)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count(who, wrongFree)
 	p.count(who.anywhere(), wrongAll) // who guesses at many streams is to wait too, though it may shut others out who are behind the same address
 }
 
+// Right is for somebody who has given a right one.
+func (p *Patience) Right(action hub.Action, q *hub.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.by, attemptOf(action, q))
+}
+
 // count counts a wrong secret, of which so many are free. Under mu.
-func (p *patience) count(who attempt, free int) {
+func (p *Patience) count(who attempt, free int) {
 	now := time.Now()
 	w, known := p.by[who]
 	if now.Sub(w.last) > wrongSpan && now.After(w.until) {
@@ -74,15 +92,8 @@ func (p *patience) count(who attempt, free int) {
 	p.by[who] = w
 }
 
-// forget is for somebody who has given a right one.
-func (p *patience) forget(who attempt) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.by, who)
-}
-
 // evict makes room: it forgets those who have had their time, of some, or else any one. Under mu.
-func (p *patience) evict(now time.Time) {
+func (p *Patience) evict(now time.Time) {
 	const look = 64
 	seen := 0
 	for who, w := range p.by {

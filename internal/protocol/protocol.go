@@ -41,6 +41,7 @@ type Env struct {
 	NewID  func() string  // a session id, unique in the process
 
 	Passwords Passwords // of streams, for protocols in which viewers are asked for one; nil: nobody is asked
+	Patience  Patience  // with who gives wrong ones; nil: it has no end
 
 	Refusals *Refusals // for the lines about what is refused; nil: all are logged
 
@@ -60,6 +61,15 @@ type Passwords interface {
 	// Password returns the password of a user in a realm, or, if hashed, what Digest with MD5 makes of it: the hexadecimal digits of the MD5 of
 	// user:realm:password (RFC 2617, 3.2.2.2). plain says that this would be of no use.
 	Password(ctx context.Context, q hub.Request, user, realm string, plain bool) (password string, hashed bool, err error)
+}
+
+// Patience remembers who has given wrong passwords. Its methods are safe for concurrent use, and wait for nobody.
+type Patience interface {
+	// Hears returns an error that wraps hub.ErrDenied while no look is to be taken at what q gives.
+	Hears(a hub.Action, q *hub.Request) error
+
+	Wrong(a hub.Action, q *hub.Request) // notes a wrong password
+	Right(a hub.Action, q *hub.Request) // notes the right one
 }
 
 // Net is how a room reaches the network. Accepted connections have keep-alive and a limit for unacknowledged data.

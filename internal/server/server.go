@@ -172,7 +172,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	env := protocol.Env{
 		Hub: s.hub, Log: s.logger, Net: s.net, HTTP: mux, TLS: tlsConfig, Egress: s.egress, NewID: s.newID,
-		Passwords: s.auth, Refusals: s.net.refusals, Watch: s.watch.board, Folder: s.folder,
+		Passwords: s.auth, Patience: s.auth.Patience(), Refusals: s.net.refusals, Watch: s.watch.board, Folder: s.folder,
 	}
 	if s.rooms, err = rooms(env, s.opt.Config); err != nil {
 		return err

@@ -75,7 +75,7 @@ func (s *session) announce(r *wire.Request) error {
 
 // unpublished ends a session whose peer does not get to publish.
 func (s *session) unpublished(r *wire.Request, t target, cause error) error {
-	s.refusal(hub.ActionPublish, cause).Info("refused to publish", "stream", t.name(), "remote", s.remote, "cause", cause)
+	s.refused(hub.ActionPublish, t.name(), cause)
 	return s.refuse(r, cause)
 }
 

@@ -132,6 +132,6 @@ func (s *session) unfound(r *wire.Request, t target, cause error) error {
 		s.log.Info("stopped waiting for a stream", "stream", t.name(), "cause", cause)
 		return cause
 	}
-	s.refusal(hub.ActionPlay, cause).Info("refused to play", "stream", t.name(), "remote", s.remote, "cause", cause)
+	s.refused(hub.ActionPlay, t.name(), cause)
 	return s.refuse(r, cause)
 }

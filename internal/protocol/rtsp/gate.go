@@ -64,7 +64,7 @@ func (s *session) prove(ctx context.Context, r *wire.Request, t target, q *hub.R
 // compare holds a request to the password of the user who made it.
 func (s *session) compare(ctx context.Context, r *wire.Request, q *hub.Request) error {
 	var failed error
-	err := s.gate.verify(r, func(user string, plain bool) (secret challenge.Secret, known bool) {
+	err := s.verify(r, &s.gate.guard, func(user string, plain bool) (secret challenge.Secret, known bool) {
 		secret, failed = s.secret(ctx, q, user, plain)
 		return secret, failed == nil
 	})

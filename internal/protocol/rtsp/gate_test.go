@@ -16,6 +16,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
 	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
 )
 
@@ -83,7 +84,7 @@ func (b *book) Authorize(_ context.Context, a hub.Action, q hub.Request) (hub.Pe
 func asked(t *testing.T, b *book, fn func(t *testing.T, h *rig), settings ...string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := openTo(t, conformance.Options{Memory: true, Auth: b, Settings: settings}, b)
+		h := openTo(t, conformance.Options{Memory: true, Auth: b, Settings: settings}, func(env *protocol.Env) { env.Passwords = b })
 		if len(settings) == 0 || !strings.Contains(settings[0], "users") {
 			for _, name := range []string{"x", "y", "free"} {
 				h.publish("live/"+name, 30).keep()

@@ -30,16 +30,17 @@ var schemes = map[string]challenge.Scheme{
 	"digest": challenge.DigestMD5, "digest-sha256": challenge.DigestSHA256, "basic": challenge.Basic,
 }
 
-// check says why a request is not let through that needs one of the configured passwords.
-func (g *guard) check(c *Config, r *wire.Request) error {
-	if g.let || len(c.Users) == 0 {
+// admit says why a request is not let through that needs one of the configured passwords.
+func (s *session) admit(r *wire.Request) error {
+	g := &s.guard
+	if g.let || len(s.cfg.Users) == 0 {
 		return nil
 	}
 	if g.challenge == nil {
-		g.challenge = c.challenge(c.Realm)
+		g.challenge = s.cfg.challenge(s.cfg.Realm)
 	}
-	return g.verify(r, func(user string, _ bool) (challenge.Secret, bool) {
-		password, known := c.Users[user]
+	return s.verify(r, g, func(user string, _ bool) (challenge.Secret, bool) {
+		password, known := s.cfg.Users[user]
 		return challenge.Secret{Text: password.Reveal()}, known
 	})
 }
@@ -53,18 +54,51 @@ func (c *Config) challenge(realm string) *challenge.Challenge {
 	return challenge.New(realm, all)
 }
 
-// verify holds a request to the challenge.
-func (g *guard) verify(r *wire.Request, password challenge.Lookup) error {
-	_, err := g.challenge.Verify(challenge.Request{Method: r.Method, URL: r.URL, Authorization: r.Header["Authorization"]}, password)
-	if errors.Is(err, challenge.ErrDenied) {
+// verify holds a request to the challenge of g. At what comes from those who have given too many wrong passwords, on whatever connections, it takes
+// no look.
+func (s *session) verify(r *wire.Request, g *guard, password challenge.Lookup) error {
+	given := r.Header["Authorization"]
+	action, who := s.intent(r)
+	if p := s.env.Patience; p != nil && len(given) > 0 {
+		if err := p.Hears(action, who); err != nil {
+			return err
+		}
+	}
+	_, err := g.challenge.Verify(challenge.Request{Method: r.Method, URL: r.URL, Authorization: given}, password)
+	g.let = err == nil
+	denied := errors.Is(err, challenge.ErrDenied)
+	if denied {
 		g.attempts++
 	}
-	g.let = err == nil
+	switch p := s.env.Patience; {
+	case p == nil:
+	case denied:
+		p.Wrong(action, who)
+	case g.let:
+		p.Right(action, who)
+	}
 	return err
+}
+
+// intent is what a request with a password wants to do, and who makes it. A URL that names no stream counts as one of its own.
+func (s *session) intent(r *wire.Request) (hub.Action, *hub.Request) {
+	q := &hub.Request{Remote: s.remote}
+	if t, err := targetOf(r.URL); err == nil {
+		q.Key, _ = hub.ParseKey(t.path)
+	}
+	if r.Method == base.Announce || r.Method == base.Record {
+		return hub.ActionPublish, q
+	}
+	return hub.ActionPlay, q
 }
 
 // challenged answers a request that g has not let through; a peer that guesses is ended.
 func (s *session) challenged(r *wire.Request, g *guard, cause error) error {
+	if !unproven(cause) { // it was not even looked at
+		action, who := s.intent(r)
+		s.refused(action, who.Key, cause)
+		return s.refuse(r, cause)
+	}
 	s.suspect(r, g, cause)
 	err := s.respond(r, answer{code: base.StatusUnauthorized, header: base.Header{"WWW-Authenticate": g.challenge.Header()}})
 	if err != nil || g.attempts < attemptsMax {
@@ -80,15 +114,9 @@ func (s *session) suspect(r *wire.Request, g *guard, cause error) {
 	if err != nil || !errors.Is(cause, challenge.ErrDenied) {
 		return
 	}
-	publishes := r.Method == base.Announce || r.Method == base.Record
+	action, _ := s.intent(r)
 	cause = fmt.Errorf("%w: %w (attempts: %d)", hub.ErrDenied, cause, g.attempts)
-	g.denied = func() {
-		if publishes {
-			s.refusal(hub.ActionPublish, cause).Info("refused to publish", "stream", t.name(), "remote", s.remote, "cause", cause)
-		} else {
-			s.refusal(hub.ActionPlay, cause).Info("refused to play", "stream", t.name(), "remote", s.remote, "cause", cause)
-		}
-	}
+	g.denied = func() { s.refused(action, t.name(), cause) }
 }
 
 // settle writes the line about wrong passwords, if no right one has followed.

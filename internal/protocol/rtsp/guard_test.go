@@ -4,13 +4,17 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/auth"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 
 	"github.com/vigil-media/vigil/internal/conf"
+	"github.com/vigil-media/vigil/internal/hub"
+	"github.com/vigil-media/vigil/internal/protocol"
 	"github.com/vigil-media/vigil/internal/protocol/conformance"
 )
 
@@ -94,6 +98,66 @@ func TestWrongPasswords(t *testing.T) {
 			})
 		}
 	}
+}
+
+// ledger is a patience that ends with the second wrong password.
+type ledger struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (l *ledger) note(what string, a hub.Action, q *hub.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, fmt.Sprint(what, " ", a, " ", q.Key, " ", q.Remote.Addr().IsValid()))
+}
+
+func (l *ledger) Wrong(a hub.Action, q *hub.Request) { l.note("wrong", a, q) }
+func (l *ledger) Right(a hub.Action, q *hub.Request) { l.note("right", a, q) }
+func (l *ledger) Hears(hub.Action, *hub.Request) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.said) >= 2 { //nolint:mnd // see above
+		return fmt.Errorf("%w: too many", hub.ErrDenied)
+	}
+	return nil
+}
+
+// Wrong passwords of many connections add up. Then even the right one is refused, without a challenge; who has none is still challenged.
+func TestPatience(t *testing.T) {
+	for name, c := range map[string]struct {
+		settings []string
+		right    string
+	}{"users": {[]string{"rtsp.users.me=secret", "rtsp.auth=[basic]"}, "secret"}, "hook": {[]string{"rtsp.auth=[basic]"}, "secret x"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, b := &ledger{}, &book{}
+				h := openTo(t, conformance.Options{Memory: true, Auth: b, Settings: c.settings}, func(env *protocol.Env) { env.Passwords, env.Patience = b, l })
+				for i := range 2 {
+					k := h.talk()
+					k.ask(401, "DESCRIBE @x")
+					k.ask(401, "DESCRIBE @x"+basic("me", fmt.Sprint("guess", i)))
+					_ = k.conn.Close()
+				}
+				if got := strings.Join(l.said, ", "); got != "wrong play live/x true, wrong play live/x true" {
+					t.Error(got)
+				}
+				k := h.talk()
+				k.ask(401, "DESCRIBE @x")
+				k.ask(403, "DESCRIBE @x"+basic("me", c.right))
+				k.closed(time.Second)
+				h.Logged("refused to play", "live/x", "too many")
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l, o := &ledger{}, guarded("rtsp.auth=[basic]")
+		o.Memory = true
+		openTo(t, o, func(env *protocol.Env) { env.Patience = l }).talk().asks("ANNOUNCE @x|@sdp" + basic("me", "secret"))
+		if got := strings.Join(l.said, ", "); got != "right publish live/x true" {
+			t.Error(got)
+		}
+	})
 }
 
 // Most clients try a password once: who has a wrong one is in the log, once; who has none, or the right one in the end, is not.

@@ -47,7 +47,7 @@ func (s *session) publish(ctx context.Context, r *wire.Request) error {
 		}
 	}
 	if err != nil {
-		s.refusal(hub.ActionPublish, err).Info("refused to publish", "stream", req.Key, "remote", s.remote, "cause", err)
+		s.refused(hub.ActionPublish, req.Key, err)
 		return s.refuse(r, err)
 	}
 	lost, end, err := s.own(lease, r) //nolint:contextcheck // the lease's context is a child of ctx

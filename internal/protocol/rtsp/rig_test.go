@@ -31,16 +31,16 @@ type rig struct {
 // open opens a house, and holds its server to having nothing left at the end.
 func open(t testing.TB, o conformance.Options) *rig {
 	t.Helper()
-	return openTo(t, o, nil)
+	return openTo(t, o, func(*protocol.Env) {})
 }
 
 // openTo opens a house in which somebody knows passwords.
-func openTo(t testing.TB, o conformance.Options, passwords protocol.Passwords) *rig {
+func openTo(t testing.TB, o conformance.Options, change func(*protocol.Env)) *rig {
 	t.Helper()
 	r, p := &rig{t: t}, Protocol()
 	inner := p.Serve
 	p.Serve = func(env protocol.Env, section conf.Section) (protocol.Server, error) {
-		env.Passwords = passwords
+		change(&env)
 		s, err := inner(env, section)
 		if err == nil {
 			r.server = s.(*server)

@@ -215,7 +215,7 @@ func (s *session) request(ctx context.Context, r *wire.Request) (do func(context
 	if a, done := common(r, s.token); done {
 		return nil, s.respond(r, a)
 	}
-	if refused := s.guard.check(s.cfg, r); refused != nil && r.Method != base.Teardown {
+	if refused := s.admit(r); refused != nil && r.Method != base.Teardown {
 		return nil, s.challenged(r, &s.guard, refused)
 	}
 	switch r.Method { //nolint:exhaustive // common has answered the others
@@ -337,6 +337,15 @@ func (s *session) transport(udp, multicast bool) string {
 // refusal returns the log for the line that says that the peer was refused, if it is to be said.
 func (s *session) refusal(a hub.Action, cause error) *slog.Logger {
 	return s.env.Refusals.Logger(s.log, string(a)+" "+hub.Reason(cause), s.remote.Addr())
+}
+
+// refused writes the line about what the peer may not do.
+func (s *session) refused(a hub.Action, stream any, cause error) {
+	text := "refused to play"
+	if a == hub.ActionPublish {
+		text = "refused to publish"
+	}
+	s.refusal(a, cause).Info(text, "stream", stream, "remote", s.remote, "cause", cause)
 }
 
 // overhear waits for the hub, and listens to the peer meanwhile: when that goes away, it calls end, which ends ctx and with it the wait. No
