@@ -135,7 +135,8 @@ func playGStreamer(t testing.TB, element, url string) func(testing.TB, *recordin
 		t.Helper()
 		p.succeed(t, playLimit)
 		clean(t, p)
-		probe(t, file).same(t, source, 1) // rtmp2src throws away what it has not handed on when the end comes
+		got := probe(t, file)
+		got.same(t, source, 1) // rtmp2src throws away what it has not handed on when the end comes
 		// A pipeline with a branch that never gets anything does not end: there is one for each track that there is.
 		args := []string{"-q", "filesrc", "location=" + file, "!", "flvdemux", "name=d"}
 		raw := filepath.Join(dir, "video.raw")
@@ -148,7 +149,7 @@ func playGStreamer(t testing.TB, element, url string) func(testing.TB, *recordin
 		d := start(t, "gst-launch-1.0", args...)
 		d.succeed(t, playLimit)
 		clean(t, d)
-		if want := len(source.samples["video"]); want > 0 {
+		if want := len(got.samples["video"]); want > 0 {
 			info, err := os.Stat(raw)
 			const picture = 192 * 108 * 3 / 2
 			if err != nil || info.Size() != int64(want)*picture {
