@@ -341,11 +341,13 @@ func (s *session) refusal(a hub.Action, cause error) *slog.Logger {
 
 // refused writes the line about what the peer may not do.
 func (s *session) refused(a hub.Action, stream any, cause error) {
-	text := "refused to play"
+	log := s.refusal(a, cause)
 	if a == hub.ActionPublish {
-		text = "refused to publish"
+		log.Info("refused to publish", "stream", stream, "remote", s.remote, "cause", cause)
+	} else {
+		log.Info("refused to play", "stream", stream, "remote", s.remote, "cause", cause)
 	}
-	s.refusal(a, cause).Info(text, "stream", stream, "remote", s.remote, "cause", cause)
+
 }
 
 // overhear waits for the hub, and listens to the peer meanwhile: when that goes away, it calls end, which ends ctx and with it the wait. No
