@@ -347,7 +347,6 @@ func (s *session) refused(a hub.Action, stream any, cause error) {
 	} else {
 		log.Info("refused to play", "stream", stream, "remote", s.remote, "cause", cause)
 	}
-
 }
 
 // overhear waits for the hub, and listens to the peer meanwhile: when that goes away, it calls end, which ends ctx and with it the wait. No
