@@ -84,7 +84,7 @@ func TestUnreadAnswers(t *testing.T) {
 	// They are answered for a while, until all buffers are full; then the server has nothing to do. Who has not taken an answer for a second
 	// can be spared.
 	worked, since := s.processTime(t), time.Now()
-	within(t, 15*time.Second, "those who do not read are stuck", func() bool {
+	within(t, 45*time.Second, "those who do not read are stuck", func() bool {
 		if now := s.processTime(t); now > worked+50*time.Millisecond {
 			worked, since = now, time.Now()
 		}
