@@ -31,6 +31,7 @@ type Lane struct {
 type PackerOptions struct {
 	Size   int           // bytes of the largest RTP packet; default 1400
 	Start  time.Time     // wall clock at media time 0, for sender reports
+	Settle time.Duration // media time until which units may be of tracks older than those described; those are left out
 	Random func() uint32 // sources, first numbers and timestamps; nil: crypto/rand
 }
 
@@ -40,7 +41,10 @@ type Packer struct {
 	lanes  []*sender
 	size   int
 	start  time.Time
+	settle time.Duration
 	tracks []*av.Track // for which the lanes were matched
+	unfit  bool        // they are not what was described
+	met    bool        // all that was described has been there
 	err    atomic.Pointer[error]
 	lastSR time.Duration
 	hasSR  bool
@@ -67,7 +71,7 @@ func NewPacker(lanes []Lane, o PackerOptions) *Packer {
 	if o.Random == nil {
 		o.Random = randomWord
 	}
-	p := &Packer{size: min(max(o.Size, sizeMin), sizeMax), start: o.Start}
+	p := &Packer{size: min(max(o.Size, sizeMin), sizeMax), start: o.Start, settle: o.Settle}
 	for _, l := range lanes {
 		s := &sender{lane: l, ssrc: o.Random(), offset: o.Random(), seq: uint16(o.Random())} //nolint:gosec // low bits
 		s.write = newWriter(l.Format, p.size-headerSize)
@@ -91,7 +95,10 @@ func (p *Packer) Config(dst []byte, _, prev []*av.Track, at time.Duration) []byt
 func (p *Packer) Unit(dst []byte, tracks []*av.Track, u *av.AccessUnit) []byte {
 	if !slices.Equal(tracks, p.tracks) {
 		p.tracks = slices.Clone(tracks)
-		p.match(tracks)
+		p.unfit = !p.match(tracks)
+	}
+	if p.unfit && (p.met || u.DTS >= p.settle) {
+		p.fail()
 	}
 	if p.err.Load() != nil {
 		return dst
@@ -112,7 +119,8 @@ func (p *Packer) Unit(dst []byte, tracks []*av.Track, u *av.AccessUnit) []byte {
 	return dst
 }
 
-// Err returns [ErrTracks] once the stream's tracks are no longer what was described. Nothing is packed any more then.
+// Err returns [ErrTracks] once the stream's tracks are no longer what was described. Since a viewer begins with units that are older than
+// the description, they have until [PackerOptions].Settle to become that. Nothing is packed any more after an error.
 func (p *Packer) Err() error {
 	if e := p.err.Load(); e != nil {
 		return *e
@@ -121,8 +129,9 @@ func (p *Packer) Err() error {
 }
 
 // match finds the track of each lane: the one with the same ID, or, since another publisher numbers its tracks in another way, the
-// first that nobody else has. Tracks that were not described are left out.
-func (p *Packer) match(tracks []*av.Track) {
+// first that nobody else has. Tracks that were not described are left out. It says whether the tracks are still those described: one
+// in the place of another, or none of them, are not.
+func (p *Packer) match(tracks []*av.Track) bool {
 	var used [av.MaxTracks]bool
 	tracks = tracks[:min(len(tracks), len(used))]
 	for _, s := range p.lanes {
@@ -137,19 +146,17 @@ func (p *Packer) match(tracks []*av.Track) {
 			}
 		}
 	}
-	found := false
+	found, missing := false, false
 	for _, s := range p.lanes {
-		found = found || s.track != nil
+		found, missing = found || s.track != nil, missing || s.track == nil
 		for i, t := range tracks {
 			if s.track == nil && !used[i] && (t.ID == s.lane.Track.ID || t.Kind() == s.lane.Track.Kind()) {
-				p.fail() // there is one in its place, but not as described
-				return
+				return false
 			}
 		}
 	}
-	if !found && len(p.lanes) > 0 {
-		p.fail()
-	}
+	p.met = p.met || !missing
+	return found || len(p.lanes) == 0
 }
 
 func (p *Packer) fail() {

@@ -187,6 +187,43 @@ func TestTracks(t *testing.T) {
 	}
 }
 
+// TestTracksToCome: who begins with units that are older than what was described is not ended by them, but by units that still do not
+// fit when the description has had its time.
+func TestTracksToCome(t *testing.T) {
+	h264, aac, old := sim.NewTrack(1, av.H264, 0), sim.NewTrack(2, av.AAC, 0), sim.NewTrack(2, av.Opus, 0)
+	for name, tc := range map[string]struct {
+		lanes, before, after []*av.Track
+		packed               int // units
+		fits                 bool
+	}{
+		"sound only, that joins":            {[]*av.Track{aac}, []*av.Track{h264}, []*av.Track{h264, aac}, 2, true},
+		"sound only, that never joins":      {[]*av.Track{aac}, []*av.Track{h264}, []*av.Track{h264}, 0, false},
+		"sound that was of another codec":   {[]*av.Track{h264, aac}, []*av.Track{h264, old}, []*av.Track{h264, aac}, 5, true},
+		"sound that becomes another":        {[]*av.Track{h264, aac}, []*av.Track{h264, aac}, []*av.Track{h264, old}, 2, false},
+		"sound that stays of another codec": {[]*av.Track{h264, aac}, []*av.Track{h264, old}, []*av.Track{h264, old}, 2, false},
+	} {
+		p := NewPacker(lanesOf(t, tc.lanes), PackerOptions{Settle: time.Second})
+		packed := 0
+		for i, tracks := range [][]*av.Track{tc.before, tc.after, tc.after} {
+			for _, track := range tracks {
+				u := &av.AccessUnit{Track: track, Key: true, DTS: time.Duration(i) * 500 * time.Millisecond, Data: [][]byte{{0x65, 0x88, 1, 2, 3}}}
+				if len(p.Unit(nil, tracks, u)) > 0 {
+					packed++
+				}
+			}
+			if i == 0 && p.Err() != nil {
+				t.Errorf("%s: %v before its time", name, p.Err())
+			}
+		}
+		if err := p.Err(); (err == nil) != tc.fits || err != nil && !errors.Is(err, ErrTracks) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if packed != tc.packed {
+			t.Errorf("%s: %d units packed, want %d", name, packed, tc.packed)
+		}
+	}
+}
+
 // TestParameterSets stand before each key picture, behind its delimiter, and not twice.
 func TestParameterSets(t *testing.T) {
 	tr := sim.NewTrack(1, av.H264, 0)

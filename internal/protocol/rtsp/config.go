@@ -18,6 +18,7 @@ const (
 	reportEvery   = 5 * time.Second        // between receiver reports to a publisher (RFC 3550, 6.2)
 	lookEvery     = time.Second            // between two looks at viewers that may have gone
 	noteEvery     = time.Second            // between two notes of how a publisher's packets fare
+	settleIn      = time.Second            // of media, for a track to come that was described and is not among the newest units yet
 	roundsMax     = 16                     // publications or playings of one connection
 	requestsMax   = 256                    // requests of one connection before media
 	mediasMax     = 16                     // of a description

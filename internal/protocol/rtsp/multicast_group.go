@@ -119,7 +119,7 @@ func newSender(ctx context.Context, one *group, room *server) (context.Context, 
 func (s *sender) begin(ctx context.Context, first *player) {
 	room := s.server
 	v, err := first.viewing.Watch(s.key.share, func() stream.Muxer {
-		return rtp.NewPacker(s.lanes, rtp.PackerOptions{Size: room.cfg.PacketSize, Start: wallStart(first.viewing.Stream())})
+		return room.packer(s.lanes, first.viewing.Stream())
 	})
 	if err != nil { // the stream has ended just now
 		s.Ended(err)

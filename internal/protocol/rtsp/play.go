@@ -135,7 +135,7 @@ func (s *session) playTo(ctx context.Context, r *wire.Request) error {
 		p.variant = &key
 	}
 	viewer, err := viewing.Watch(key, func() stream.Muxer {
-		return rtp.NewPacker(lanes, rtp.PackerOptions{Size: s.cfg.PacketSize, Start: wallStart(viewing.Stream())})
+		return s.packer(lanes, viewing.Stream())
 	})
 	if err != nil { // the stream has ended since it was found
 		p.leaveVariant()
@@ -189,6 +189,12 @@ func (s *session) playTo(ctx context.Context, r *wire.Request) error {
 	}
 	p.link.Play(playing, viewer) //nolint:contextcheck // it is a child of ctx
 	return errHandedOver
+}
+
+// packer returns what makes the packets of a stream for these lanes. It begins with the newest key picture, which may be older than
+// the tracks that were described.
+func (s *server) packer(lanes []rtp.Lane, of *stream.Stream) *rtp.Packer {
+	return rtp.NewPacker(lanes, rtp.PackerOptions{Size: s.cfg.PacketSize, Start: wallStart(of), Settle: of.Newest() + settleIn})
 }
 
 // wallStart is the wall clock of a stream's media time 0, for sender reports.
