@@ -86,7 +86,9 @@ func newProbed(t testing.TB, set ...string) *probed {
 		t.Fatal(err)
 	}
 	p.opt.Parent = nil // from now on health is what the server itself says
-	ctx, cancel := context.WithCancel(t.Context())
+
+	// Whoever is cleaned up before the server may still need it.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	p.stop = sync.OnceFunc(func() {
