@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"syscall"
@@ -8,14 +9,28 @@ import (
 	"time"
 )
 
-// fullPipe returns the writing end of a pipe that is full and that nobody reads.
+// fullPipe returns the writing end of a pipe that is full and that nobody reads, but of a test that has failed: it logs what was to come.
 func fullPipe(t testing.TB) *os.File {
 	t.Helper()
 	var fds [2]int
 	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Close(fds[0]) })
+	t.Cleanup(func() {
+		var text []byte
+		for b := make([]byte, 1<<16); t.Failed(); {
+			n, err := syscall.Read(fds[0], b)
+			if n <= 0 || err != nil {
+				break
+			}
+			text = append(text, bytes.Trim(b[:n], "\x00")...)
+			hold(20 * time.Millisecond) // what was blocked goes on
+		}
+		if len(text) > 0 {
+			t.Logf("what nobody read:\n%s", text)
+		}
+		_ = syscall.Close(fds[0])
+	})
 	block := make([]byte, 4096)
 	for {
 		_, err := syscall.Write(fds[1], block)
@@ -46,6 +61,16 @@ func TestBlockedOutput(t *testing.T) {
 			ports := freePorts(t, 2)
 			cmd := command(t, "--set", "rtmp.listen="+ports[0], "--set", "http.listen="+ports[1], "--set", "rtsp.listen=127.0.0.1:0", "--set", "data="+t.TempDir(),
 				"--set", "log.level=debug")
+			ended := make(chan error, 1)
+			t.Cleanup(func() {
+				if cmd.Process == nil {
+					return
+				}
+				_ = cmd.Process.Kill()
+				if t.Failed() {
+					t.Logf("ended: %v", <-ended)
+				}
+			})
 			if block.out {
 				cmd.Stdout = fullPipe(t)
 			}
@@ -55,9 +80,10 @@ func TestBlockedOutput(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			go func() {
+				ended <- cmd.Wait()
+				close(ended)
+			}()
 			s := &server{rtmp: ports[0], http: ports[1]}
 			s.awaitReady(t)
 			if c, err := tryDial(t.Context(), s.rtmpURL("any")); err != nil {

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -39,20 +41,37 @@ func firstBytes(t testing.TB, url string, n int) []byte {
 	return b
 }
 
-// freePorts returns addresses that nobody listens on at the moment.
+// freePorts returns addresses that nobody listens on at the moment, and that the system gives nobody who asks for any port, as clients
+// and servers of other tests do all the time: a program that begins a little later finds them free.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", portsFrom+nextPort.Add(1)%portsMost))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
+		_ = l.Close()
+		if addresses = append(addresses, l.Addr().String()); len(addresses) == n {
+			return addresses
+		}
 	}
-	return addresses
+	t.Fatal("no port is free")
+	return nil
 }
+
+// Ports of freePorts: below those that Linux gives to whoever asks for any.
+const (
+	portsFrom = 10_000
+	portsMost = 20_000
+)
+
+// nextPort goes through the ports, from one that another run of the tests has hardly begun with.
+var nextPort = func() *atomic.Uint32 {
+	n := new(atomic.Uint32)
+	n.Store(997 * uint32(os.Getpid())) //nolint:gosec // a process's number is not negative
+	return n
+}()
 
 // TestTerminate ends the program while it is at work: exit code 0 within 5 s, and players come to an orderly end.
 func TestTerminate(t *testing.T) {
