@@ -41,7 +41,7 @@ deps: ## Install what the tests need: real players and encoders, a browser, and 
 
 .PHONY: test
 test: deps ## Run every test with the race detector, real clients included (12 minutes or less)
-	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 15m -p 2 -skip '^TestBrowser' ./...
+	@GO='$(GO)' scripts/test.sh
 	@echo 'test: now the browser, alone: whether pictures stall is not to depend on what else runs'
 	CGO_ENABLED=1 $(GO) test -race -tags netgo -timeout 5m -run '^TestBrowser' ./e2e
 
