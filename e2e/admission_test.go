@@ -597,7 +597,7 @@ func TestStorm(t *testing.T) {
 	next := boot(t, settings...)
 	s.process, s.secret = next.process, next.secret
 	api := s.probe(t)
-	within(t, 10*time.Second, "95 % of the publishers are back", func() bool { return float64(s.streams(t).Publishers) >= 0.95*publishers })
+	within(t, 10*time.Second, "95 % of the publishers are back", func() bool { return float64(s.counts(t).Publishers) >= 0.95*publishers })
 	t.Logf("the publishers are back after %v", time.Since(began))
 	within(t, 30*time.Second, "95 % are back", back(0.95))
 	t.Logf("back after %v", time.Since(began))

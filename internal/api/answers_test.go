@@ -89,7 +89,7 @@ func TestStandby(t *testing.T) {
 		}
 		defer second.Release(nil)
 		var s struct{ ID, Action string }
-		a := api.New(api.Options{Snapshot: h.Snapshot, Events: api.NewEvents()})
+		a := api.New(api.Options{Snapshot: h.Snapshot, Counts: h.Sessions, Events: api.NewEvents()})
 		if w := ask(t, a, http.MethodGet, "/api/v1/sessions/00a2", nil, &s); w.Code != http.StatusOK || s.Action != "standby" {
 			t.Errorf("%d %+v", w.Code, s)
 		}

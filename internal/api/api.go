@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Control  *control.Control
 	Snapshot func() *hub.Snapshot // as of now: of the streams and all sessions
+	Counts   func() (publishers, viewers int)
 	Events   *Events
 	Watched  Watched
 	Hooks    func() []Hook // by name

@@ -91,6 +91,14 @@ func TestStreams(t *testing.T) {
 	if list.Publishers != 1 || list.Viewers != 2 {
 		t.Errorf("%d publishers, %d viewers", list.Publishers, list.Viewers)
 	}
+	brief := list
+	brief.Publishers, brief.Viewers = 0, 0
+	if code := get(t, handler, "/api/v1/streams?brief=true", &brief); code != http.StatusOK || len(brief.Streams) != 0 {
+		t.Errorf("brief: %d: %+v", code, brief)
+	}
+	if brief.Publishers != 1 || brief.Viewers != 2 {
+		t.Errorf("brief: %d publishers, %d viewers", brief.Publishers, brief.Viewers)
+	}
 	var one view
 	if code := get(t, handler, "/api/v1/streams/live/a/b", &one); code != http.StatusOK {
 		t.Fatalf("%d", code)
@@ -116,10 +124,11 @@ func TestStreams(t *testing.T) {
 func TestErrors(t *testing.T) {
 	handler := streamsOf(hub.New(hub.DefaultConfig(), nil))
 	for path, want := range map[string]int{
-		"/api/v1/streams/live/none":    http.StatusNotFound,
-		"/api/v1/streams/live/%01":     http.StatusBadRequest,
-		"/api/v1/streams/live/a%2f%2f": http.StatusBadRequest,
-		"/api/v1/nothing":              http.StatusNotFound,
+		"/api/v1/streams/live/none":     http.StatusNotFound,
+		"/api/v1/streams/live/%01":      http.StatusBadRequest,
+		"/api/v1/streams?brief=perhaps": http.StatusBadRequest,
+		"/api/v1/streams/live/a%2f%2f":  http.StatusBadRequest,
+		"/api/v1/nothing":               http.StatusNotFound,
 	} {
 		var body struct {
 			Code           int
@@ -209,6 +218,7 @@ func TestProbeMayList(t *testing.T) {
 		want                          int
 	}{
 		{"token", "GET", "/api/v1/streams", "Bearer token", http.StatusTeapot},
+		{"token", "GET", "/api/v1/streams?brief=true", "Bearer token", http.StatusTeapot},
 		{"token", "GET", "/api/v1/streams", "Bearer right", http.StatusTeapot},
 		{"token", "DELETE", "/api/v1/streams/live/a", "Bearer right", http.StatusTeapot},
 		{"token", "GET", "/api/v1/streams", "Bearer tokem", http.StatusUnauthorized},

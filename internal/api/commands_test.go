@@ -117,5 +117,5 @@ func TestEndStream(t *testing.T) {
 
 // streamsOf is an API that knows a hub and nothing else.
 func streamsOf(h *hub.Hub) *api.API {
-	return api.New(api.Options{Control: control.New(control.Options{Hub: h}), Snapshot: h.Snapshot, Events: api.NewEvents()})
+	return api.New(api.Options{Control: control.New(control.Options{Hub: h}), Snapshot: h.Snapshot, Counts: h.Sessions, Events: api.NewEvents()})
 }

@@ -9,6 +9,13 @@ import (
 	"github.com/vigil-media/vigil/internal/stream"
 )
 
+// sums is a list without streams and sessions, which takes no snapshot: it costs the same however many there are.
+func (a *API) sums() streamList {
+	l := streamList{At: time.Now(), Streams: []streamView{}, Waiting: []session{}}
+	l.Publishers, l.Viewers = a.opt.Counts()
+	return l
+}
+
 func list(s *hub.Snapshot) streamList {
 	l := streamList{
 		At: s.At, Publishers: s.Publishers, Viewers: s.Viewers,

@@ -3,7 +3,7 @@
 // made of the types here.
 //
 //	events := api.NewEvents()              // an observer of the hub
-//	a := api.New(api.Options{Control: c, Snapshot: h.Snapshot, Events: events, ...})
+//	a := api.New(api.Options{Control: c, Snapshot: h.Snapshot, Counts: h.Sessions, Events: events, ...})
 //	mux.Handle("/api/", gate.RequireOrProbe(probe, a))
 //
 // What is under /api needs the secret, as "Authorization: Bearer SECRET" or as the query parameter "secret"; health does not. Answers are read

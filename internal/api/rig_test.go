@@ -45,7 +45,7 @@ func newRig(t *testing.T) *rig {
 			Workers: func() []control.Load { return nil },
 			Objects: func() control.Objects { return control.Objects{Streams: 1, Viewers: 2} },
 		}),
-		Snapshot: r.hub.Snapshot, Events: r.events,
+		Snapshot: r.hub.Snapshot, Counts: r.hub.Sessions, Events: r.events,
 		Watched: api.Watched{
 			Board: board, Guard: watch.NewGuard(watch.GuardOptions{Board: board}), Healer: watch.NewHealer(watch.HealerOptions{}),
 			Lines:    func(n int) []string { return []string{"asked for", string(rune('0' + n%10))}[:min(n, 2)] },

@@ -22,8 +22,14 @@ type streamArgs struct {
 
 // streams adds the operations on streams.
 func (a *API) streams(h huma.API) {
-	huma.Register(h, operation("list-streams", http.MethodGet, streamsPath, tagStreams, "All streams, with tracks, rates and sessions"),
-		func(context.Context, *struct{}) (*answer[streamList], error) {
+	huma.Register(h, operation("list-streams", http.MethodGet, streamsPath, tagStreams, "All streams, with tracks, rates and sessions", http.StatusBadRequest),
+		func(_ context.Context, in *struct {
+			Brief bool `query:"brief" doc:"Only the sums: streams and waiting are empty, which makes the answer small however many there are"`
+		},
+		) (*answer[streamList], error) {
+			if in.Brief {
+				return &answer[streamList]{a.sums()}, nil
+			}
 			return &answer[streamList]{list(a.opt.Snapshot())}, nil
 		})
 	get := operation("get-stream", http.MethodGet, streamPath, tagStreams, "One stream", http.StatusBadRequest, http.StatusNotFound)

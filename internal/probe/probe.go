@@ -99,7 +99,7 @@ func (r *run) stages() []stage {
 	add(media, "play RTMP", func() error { return r.see(r.player) })
 	add(media && web, "play HTTP-FLV", func() error { return r.see(r.viewer) })
 	add(media, "unpublish", r.unpublish)
-	add(web, "GET list", func() error { return r.get("/api/v1/streams", r.target.Token) })
+	add(web, "GET list", func() error { return r.get("/api/v1/streams?brief=true", r.target.Token) })
 	for _, address := range r.target.Others {
 		add(true, "connect "+address, func() error {
 			_, err := r.call(address)

@@ -73,7 +73,7 @@ func (c *curious) ask() (viewers int, err error) {
 	for path, statuses := range map[string][]int{"/api/v1/streams": {200}, "/api/v1/streams/live/x": {200, 404}} {
 		w := httptest.NewRecorder()
 		api.New(api.Options{
-			Control: control.New(control.Options{Hub: h}), Snapshot: h.Snapshot, Events: api.NewEvents(),
+			Control: control.New(control.Options{Hub: h}), Snapshot: h.Snapshot, Counts: h.Sessions, Events: api.NewEvents(),
 		}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != statuses[0] && w.Code != statuses[len(statuses)-1] || !json.Valid(w.Body.Bytes()) {
 			err = errors.Join(err, fmt.Errorf("%s: %d %s", path, w.Code, w.Body))

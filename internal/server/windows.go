@@ -22,7 +22,7 @@ func (s *Server) windows(mux *protocol.Mux, m *metrics.Metrics) error {
 		}), metrics.NewUnreliable(s.unreliable), metrics.NewHooks(s.hookFigures))))
 	c := s.newControl()
 	native := api.New(api.Options{
-		Control: c, Snapshot: s.hub.Snapshot, Events: s.events, Hooks: s.hooksSay, Health: s.healthChecks(), Started: s.watch.begun,
+		Control: c, Snapshot: s.hub.Snapshot, Counts: s.hub.Sessions, Events: s.events, Hooks: s.hooksSay, Health: s.healthChecks(), Started: s.watch.begun,
 		Watched: api.Watched{
 			Board: s.watch.board, Guard: s.watch.guard, Healer: s.watch.healer, Supervisor: s.supervisorSays,
 			Lines: s.log.Recent, Alarms: s.book.list,
