@@ -326,7 +326,7 @@ func metamorphic(t *testing.T, seed uint64, n, sizeMax int) {
 	}
 	sameMessages(t, got, c.done)
 
-	chunkSize := 1 + rng.IntN(2*sizeMax)
+	chunkSize := 1 + rng.IntN(max(1, 2*sizeMax))
 	ours := AppendSetChunkSize(nil, uint32(chunkSize))
 	for _, m := range messages {
 		ours = AppendMessage(ours, m, chunkSize)
@@ -341,6 +341,7 @@ func metamorphic(t *testing.T, seed uint64, n, sizeMax int) {
 func FuzzRoundTrip(f *testing.F) {
 	f.Add(uint64(1), uint16(40), uint16(1000))
 	f.Add(uint64(2), uint16(3), uint16(0xFFFF))
+	f.Add(uint64(56), uint16(443), uint16(65000)) // messages of no length at all
 	f.Fuzz(func(t *testing.T, seed uint64, n, sizeMax uint16) { metamorphic(t, seed, int(n%64), int(sizeMax%5000)) })
 }
 
